@@ -1,0 +1,145 @@
+//! What auditors ask: stored events, digests, rows.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use snakepit_proto::cluster::{
+    DigestRequest, DigestResponse, ReadEventsRequest, ReadRowsRequest, RowBytes,
+    audit_client::AuditClient,
+};
+use tokio::time::sleep;
+use tonic::Streaming;
+
+use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
+use crate::error::Failure;
+use crate::{Client, ClientError};
+
+/// An event as stored: its bytes, and the hash of the chain up to it.
+pub use snakepit_proto::cluster::StoredEvent;
+
+/// Waits between attempts at a stream that breaks again and again without an event in between.
+const REOPEN_WAIT: Duration = Duration::from_millis(200);
+/// Breaks in a row, without an event in between, after which a stream gives up.
+const BREAKS_MAX: u32 = 5;
+
+/// Events in order; ends after the asked ones, or never where it follows.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<StoredEvent, ClientError>> + Send>>;
+/// Rows as canonical bytes.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<RowBytes, ClientError>> + Send>>;
+
+/// Which events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// The first position; 0 and 1 are the first of all.
+    pub from: u64,
+    /// At most so many; 0 for all there are.
+    pub limit: u64,
+    /// Of one session only; empty for all.
+    pub session: String,
+    /// Stay, and give what comes.
+    pub follow: bool,
+}
+
+struct Reading {
+    client: Client,
+    query: EventQuery,
+    open: Option<Streaming<StoredEvent>>,
+    breaks: u32,
+    done: bool,
+}
+
+impl Client {
+    /// Stored events in order. Where the node fails, goes on at another one behind the last event.
+    pub fn read_events(&self, query: EventQuery) -> EventStream {
+        let reading =
+            Reading { client: self.clone(), query, open: None, breaks: 0, done: false };
+        Box::pin(stream::unfold(reading, |mut reading| async move {
+            let item = reading.next().await?;
+            reading.done |= item.is_err();
+            Some((item, reading))
+        }))
+    }
+
+    /// Position, chain head and digest of all rows of the asked node, at one log index; waits until that node
+    /// has applied `at_least_index`.
+    pub async fn digest(&self, at_least_index: u64) -> Result<DigestResponse, ClientError> {
+        let send = |channel, request| async move { AuditClient::new(channel).digest(request).await };
+        let request = DigestRequest { at_least_index };
+        Ok(self.call(Repeat::Read, Patience::Whole, request, send).await?.value)
+    }
+
+    /// All rows of the asked node, at one log index.
+    pub async fn read_rows(&self) -> Result<RowStream, ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .read_rows(request)
+                .await
+        };
+        let request = ReadRowsRequest {};
+        let rows = self.call(Repeat::Read, Patience::Stream, request, send).await?.value;
+        let endpoint = self.endpoint();
+        Ok(Box::pin(rows.map(move |row| {
+            row.map_err(|status| Failure::of(endpoint.authority(), &status).error)
+        })))
+    }
+
+    async fn open_events(&self, query: &EventQuery) -> Result<Streaming<StoredEvent>, ClientError> {
+        let request = ReadEventsRequest {
+            from_position: query.from,
+            limit: query.limit,
+            session_id: query.session.clone(),
+            follow: query.follow,
+        };
+        let send = |channel, request| async move {
+            AuditClient::new(channel)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .read_events(request)
+                .await
+        };
+        Ok(self.call(Repeat::Read, Patience::Stream, request, send).await?.value)
+    }
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Result<StoredEvent, ClientError>> {
+        while !self.done {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => match self.client.open_events(&self.query).await {
+                    Ok(open) => open,
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            match open.message().await {
+                Ok(Some(event)) => {
+                    self.breaks = 0;
+                    self.query.from = event.position + 1;
+                    self.count_down();
+                    self.open = Some(open);
+                    return Some(Ok(event));
+                }
+                Ok(None) => return None,
+                Err(status) => {
+                    let endpoint = self.client.endpoint();
+                    let failure = Failure::of(endpoint.authority(), &status);
+                    self.breaks += 1;
+                    if !failure.transient || self.breaks > BREAKS_MAX {
+                        return Some(Err(failure.error));
+                    }
+                    sleep(REOPEN_WAIT * (self.breaks - 1)).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// One event less is wanted; the last one ends the stream without another question.
+    fn count_down(&mut self) {
+        if self.query.limit > 0 {
+            self.query.limit -= 1;
+            self.done = self.query.limit == 0;
+        }
+    }
+}

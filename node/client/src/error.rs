@@ -1,0 +1,223 @@
+//! From a gRPC status to what the caller can do about it: the one place that knows both.
+
+use std::error::Error as StdError;
+
+use snakepit_proto::headers;
+use tonic::{Code, Status};
+
+/// Why a call has no answer. Each kind says what to do; the message says what happened and carries a hint
+/// behind `; hint: ` where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The request is wrong: mend it.
+    #[error("{0}")]
+    Invalid(String),
+    /// What it names does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// What it would make exists, and is another thing.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// What it expected has changed: read again and retry.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something holds it back: wait or give up.
+    #[error("{0}")]
+    Refused(String),
+    /// A limit is reached: back off.
+    #[error("{0}")]
+    Exhausted(String),
+    /// No node could take it; it is definitely not done.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It may have been done, or may yet be: repeat it with the same request id.
+    #[error("{0}")]
+    Unknown(String),
+    /// Stored bytes are damaged: stop and repair.
+    #[error("{0}")]
+    Data(String),
+    /// The node does not know the call, or failed in a way it has no word for.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ClientError {
+    /// One word, as in `x-snakepit-error-kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not_found",
+            Self::AlreadyExists(_) => "already_exists",
+            Self::Conflict(_) => "conflict",
+            Self::Refused(_) => "refused",
+            Self::Exhausted(_) => "exhausted",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "unknown",
+            Self::Data(_) => "data",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// What happened, with the hint.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Invalid(text)
+            | Self::NotFound(text)
+            | Self::AlreadyExists(text)
+            | Self::Conflict(text)
+            | Self::Refused(text)
+            | Self::Exhausted(text)
+            | Self::Unavailable(text)
+            | Self::Unknown(text)
+            | Self::Data(text)
+            | Self::Other(text) => text,
+        }
+    }
+
+    /// Whether the request may have taken effect all the same.
+    pub fn maybe_done(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Other(_))
+    }
+}
+
+/// One try that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub error: ClientError,
+    /// It may have taken effect.
+    pub maybe_done: bool,
+    /// Another try, perhaps at another node, may do better.
+    pub transient: bool,
+    /// Where the leader is said to be.
+    pub leader: Option<String>,
+}
+
+impl Failure {
+    /// What a status means. Where the node does not say whether the request was done, the code does, and for
+    /// a connection that broke, whether it had been made.
+    pub fn of(endpoint: &str, status: &Status) -> Self {
+        let said = |name: &str| status.metadata().get(name).and_then(|value| value.to_str().ok());
+        let local = status.source().is_some();
+        let maybe_done = match said(headers::DONE) {
+            Some("no") => false,
+            Some(_) => true,
+            None if never_connected(status) => false,
+            None if local => true,
+            None => matches!(
+                status.code(),
+                Code::Unknown | Code::DeadlineExceeded | Code::Cancelled | Code::Internal
+            ),
+        };
+        let transient = match status.code() {
+            Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => true,
+            Code::Internal => local,
+            _ => false,
+        };
+        let message = if local {
+            format!("{endpoint}: {}", innermost(status))
+        } else {
+            status.message().to_owned()
+        };
+        Self {
+            error: error_of(status.code(), maybe_done, message),
+            maybe_done,
+            transient,
+            leader: said(headers::LEADER).filter(|leader| !leader.is_empty()).map(str::to_owned),
+        }
+    }
+
+    /// A try that took too long.
+    pub fn silent(endpoint: &str, waited: std::time::Duration) -> Self {
+        let message = format!("{endpoint}: no answer within {waited:.1?}");
+        Self { error: ClientError::Unknown(message), maybe_done: true, transient: true, leader: None }
+    }
+}
+
+fn error_of(code: Code, maybe_done: bool, message: String) -> ClientError {
+    let make = match code {
+        Code::InvalidArgument | Code::OutOfRange => ClientError::Invalid,
+        Code::NotFound => ClientError::NotFound,
+        Code::AlreadyExists => ClientError::AlreadyExists,
+        Code::Aborted => ClientError::Conflict,
+        Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
+            ClientError::Refused
+        }
+        Code::ResourceExhausted => ClientError::Exhausted,
+        Code::Unavailable if !maybe_done => ClientError::Unavailable,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled => {
+            if maybe_done { ClientError::Unknown } else { ClientError::Unavailable }
+        }
+        Code::DataLoss => ClientError::Data,
+        Code::Ok | Code::Internal | Code::Unimplemented => ClientError::Other,
+    };
+    make(message)
+}
+
+/// The error for an answer that says `success = false`, as Snakepit's do: all it has is a text.
+pub(crate) fn from_refusal(text: &str) -> ClientError {
+    let lower = text.to_lowercase();
+    let make = if lower.contains("not found") || lower.contains("does not exist") {
+        ClientError::NotFound
+    } else if lower.contains("version") && (lower.contains("mismatch") || lower.contains("expected"))
+    {
+        ClientError::Conflict
+    } else if lower.contains("locked") {
+        ClientError::Refused
+    } else {
+        ClientError::Invalid
+    };
+    make(if text.is_empty() { "refused without a reason".to_owned() } else { text.to_owned() })
+}
+
+fn never_connected(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<tonic::ConnectError>())
+}
+
+/// The text of the deepest cause: the layers above say "transport error" and little more.
+fn innermost(status: &Status) -> String {
+    causes(status).last().map_or_else(|| status.message().to_owned(), ToString::to_string)
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(status.source(), |&cause| cause.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: Code, done: Option<&str>) -> Status {
+        let mut status = Status::new(code, "text");
+        if let Some(done) = done {
+            status.metadata_mut().insert(headers::DONE, done.parse().unwrap());
+        }
+        status
+    }
+
+    #[test]
+    fn codes_become_kinds() {
+        let kind = |code, done| Failure::of("a:1", &status(code, done)).error.kind();
+        assert_eq!(kind(Code::InvalidArgument, None), "invalid");
+        assert_eq!(kind(Code::Aborted, None), "conflict");
+        assert_eq!(kind(Code::Unavailable, None), "unavailable");
+        assert_eq!(kind(Code::Unavailable, Some("maybe")), "unknown");
+        assert_eq!(kind(Code::DeadlineExceeded, None), "unknown");
+        assert_eq!(kind(Code::DeadlineExceeded, Some("no")), "unavailable");
+        assert_eq!(kind(Code::DataLoss, None), "data");
+        assert_eq!(kind(Code::Unimplemented, None), "other");
+    }
+
+    #[test]
+    fn only_some_failures_are_worth_another_try() {
+        let transient = |code| Failure::of("a:1", &status(code, None)).transient;
+        assert!(transient(Code::Unavailable) && transient(Code::Unknown));
+        assert!(!transient(Code::Aborted) && !transient(Code::Internal));
+    }
+
+    #[test]
+    fn refusals_are_sorted_by_their_text() {
+        assert_eq!(from_refusal("Variable not found: x").kind(), "not_found");
+        assert_eq!(from_refusal("version mismatch: 2").kind(), "conflict");
+        assert_eq!(from_refusal("must be integer").kind(), "invalid");
+    }
+}

@@ -1,0 +1,39 @@
+//! A client of a snakepit cluster.
+//!
+//! [`Client`] knows some nodes and speaks to one of them until that one fails, then to the next. Every change
+//! carries a request id and is repeated with the same one until its deadline, so that it takes effect once;
+//! reads are repeated freely; a tool call is repeated only where it has certainly not begun. [`ClientError`]
+//! says what a failure leaves the caller to do.
+//!
+//! This crate never decides anything about state: what it sends and what it returns are the schemas of
+//! `snakepit-proto`, with values as JSON.
+
+mod answer;
+mod audit;
+mod backoff;
+mod call;
+mod client;
+mod cluster;
+mod endpoint;
+mod error;
+mod json;
+mod options;
+mod pool;
+mod session;
+mod tool;
+mod variable;
+
+pub use answer::Answer;
+pub use audit::{EventQuery, EventStream, RowStream, StoredEvent};
+pub use client::Client;
+pub use cluster::{Page, Tool, Worker};
+pub use endpoint::{Endpoint, parse_endpoints};
+pub use error::ClientError;
+pub use json::{any_from_json, any_to_json, type_name_of};
+pub use options::{ClientOptions, Consistency, RequestIds};
+pub use session::Session;
+pub use tool::{CallAnswer, CallRequest, ToolError};
+pub use variable::{Assigned, Registered, Registration, SetMany, Variable};
+
+/// Status of a node and digest of its rows, as the cluster's schema has them.
+pub use snakepit_proto::cluster::{DigestResponse, Member, StatusResponse};

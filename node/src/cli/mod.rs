@@ -1,0 +1,113 @@
+//! The command line. One file per verb; this one is the table.
+
+mod arguments;
+mod call;
+mod cluster;
+mod error;
+mod globals;
+mod log;
+mod node;
+mod output;
+mod session;
+mod tool;
+mod var;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::error::CliError;
+use self::globals::{Context, Globals};
+
+/// Durable sessions for Python workers.
+#[derive(Debug, Parser)]
+#[command(name = "snakepit", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Launch and tend a cluster on this machine
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
+    /// Run one node
+    Node(node::Args),
+    /// Create, list, show and end sessions
+    #[command(subcommand)]
+    Session(session::Verb),
+    /// Set, get, list and delete variables of a session
+    #[command(subcommand)]
+    Var(var::Verb),
+    /// Call a tool and print its result as JSON
+    Call(call::Args),
+    /// Tools that workers offer
+    #[command(subcommand)]
+    Tool(tool::Verb),
+    /// Workers of all nodes
+    #[command(subcommand)]
+    Worker(worker::Verb),
+    /// Replay, verify, export and follow the event log
+    #[command(subcommand)]
+    Log(log::Verb),
+}
+
+/// Run what the command line asks for; the process's exit code.
+pub(crate) async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions are answers, all else is a mistake.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
+        }
+    };
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), CliError> {
+    let context = Context::new(cli.globals);
+    match cli.verb {
+        Verb::Cluster(verb) => cluster::run(&context, verb).await,
+        Verb::Node(args) => node::run(args).await,
+        Verb::Session(verb) => session::run(&context, verb).await,
+        Verb::Var(verb) => var::run(&context, verb).await,
+        Verb::Call(args) => call::run(&context, args).await,
+        Verb::Tool(verb) => tool::run(&context, verb).await,
+        Verb::Worker(verb) => worker::run(&context, verb).await,
+        Verb::Log(verb) => log::run(&context, verb).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_work_anywhere() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' '));
+        let cli = read("snakepit session ls -o json --endpoints 127.0.0.1:1,2").unwrap();
+        assert_eq!(cli.globals.endpoints.as_deref(), Some("127.0.0.1:1,2"));
+        assert!(read("snakepit var set x 1").is_err(), "a session is needed");
+        assert!(read("snakepit var set x -5 -s a").is_ok(), "negative numbers are values");
+        assert!(read("snakepit cluster up --nodes 0").is_err());
+        assert!(read("snakepit log replay --from 5 --limit 2 --dir d").is_ok());
+        assert!(read("snakepit call add a=1 b=-2 --deadline 5s").is_ok());
+        assert!(read("snakepit --timeout x cluster status").is_err());
+    }
+}

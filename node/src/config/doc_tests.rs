@@ -1,0 +1,98 @@
+//! `docs/settings.md` lists exactly the settings that there are, with their defaults and ranges.
+
+use std::collections::BTreeMap;
+
+use super::fields::fields_of;
+use super::{Member, Settings, keys};
+use crate::pool::PoolSettings;
+
+const DOC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md"));
+
+/// The rows of all tables by their key: default and range.
+fn rows() -> BTreeMap<String, (String, String)> {
+    let mut rows = BTreeMap::new();
+    for line in DOC.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(
+            cells.len(),
+            4,
+            "a row has key, default, range, effect: {line}"
+        );
+        let cell = |at: usize| cells[at].trim_matches('`').to_owned();
+        assert!(!cells[3].is_empty(), "{line}");
+        assert!(
+            rows.insert(cell(0), (cell(1), cell(2))).is_none(),
+            "twice: {line}"
+        );
+    }
+    rows
+}
+
+#[test]
+fn settings_are_documented_with_default_and_range() {
+    let (rows, defaults) = (rows(), Settings::default());
+    for key in keys() {
+        let (default, range) = rows.get(&key.path()).unwrap_or_else(|| {
+            panic!("{} is missing in docs/settings.md", key.path());
+        });
+        let toml = (key.toml)(&defaults);
+        let is_required = matches!(toml.as_str(), "0" | "\"\"")
+            && key.range.as_ref().is_none_or(|range| !range.contains(&0));
+        let expected = if is_required { "required" } else { &toml };
+        assert_eq!(default, expected, "default of {}", key.path());
+        if let Some(expected) = &key.range {
+            assert_eq!(
+                range,
+                &format!("{} to {}", expected.start(), expected.end()),
+                "range of {}",
+                key.path()
+            );
+        }
+    }
+}
+
+#[test]
+fn tables_are_documented() {
+    let rows = rows();
+    let defaults = toml::Table::try_from(PoolSettings::default()).unwrap();
+    for field in fields_of::<Member>() {
+        assert!(
+            rows.contains_key(&format!("member.{field}")),
+            "member.{field} is missing"
+        );
+    }
+    for field in fields_of::<PoolSettings>() {
+        let Some((default, _)) = rows.get(&format!("pool.{field}")) else {
+            panic!("pool.{field} is missing in docs/settings.md");
+        };
+        // These depend on the machine, or have no default.
+        if !["size", "python", "adapter"].contains(field) {
+            assert_eq!(
+                default,
+                &defaults[*field].to_string(),
+                "default of pool.{field}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_else_is_documented() {
+    let mut known: Vec<_> = keys().map(super::Key::path).collect();
+    known.extend(
+        fields_of::<Member>()
+            .iter()
+            .map(|field| format!("member.{field}")),
+    );
+    known.extend(
+        fields_of::<PoolSettings>()
+            .iter()
+            .map(|field| format!("pool.{field}")),
+    );
+    for key in rows().keys() {
+        assert!(
+            known.contains(key),
+            "{key} is in docs/settings.md and is no setting"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes into a call, and what comes out.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bytes::Bytes;
+use prost_types::Any;
+use snakepit_proto::bridge::ToolError;
+
+/// A tool's call.
+#[derive(Clone, Debug, Default)]
+pub struct ToolCall {
+    /// Names the call in the cluster.
+    pub call_id: String,
+    /// The caller's session; empty where there is none.
+    pub session_id: String,
+    /// The tool's name.
+    pub tool: String,
+    /// Its arguments.
+    pub parameters: BTreeMap<String, Any>,
+    /// Payloads of arguments.
+    pub binary_parameters: BTreeMap<String, Bytes>,
+    /// What travels along.
+    pub metadata: BTreeMap<String, String>,
+    /// When the caller stops waiting; the pool's `call_timeout_ms` from now where it says nothing.
+    pub deadline: Option<Instant>,
+    /// Who calls.
+    pub principal: String,
+    /// Whether it may run again after the death of its worker. A tool's own mark counts as well.
+    pub idempotent: bool,
+}
+
+/// A call's end, a Python exception included.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallOutcome {
+    /// Whether the tool returned.
+    pub success: bool,
+    /// What it returned.
+    pub value: Option<Any>,
+    /// The payload of what it returned.
+    pub binary_value: Bytes,
+    /// What it raised.
+    pub error: Option<ToolError>,
+    /// How long it ran, in microseconds.
+    pub execution_time_us: u64,
+    /// What travels along.
+    pub metadata: BTreeMap<String, String>,
+    /// The worker that ran it.
+    pub worker_id: String,
+}
+
+/// A call that runs now, as its state callbacks need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallContext {
+    /// Names the call in the cluster.
+    pub call_id: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The worker that runs it.
+    pub worker_id: String,
+    /// The caller's session; empty where there is none.
+    pub session_id: String,
+    /// Who calls.
+    pub principal: String,
+}
+
+/// What a node can take now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Calls that all ready workers can run at once.
+    pub slots: usize,
+    /// Those that are free.
+    pub free: usize,
+    /// Calls that wait.
+    pub queued: usize,
+}
+
+/// One pool's part in the node's readiness.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PoolReadiness {
+    /// The pool's name.
+    pub pool: String,
+    /// How many workers there should be.
+    pub size: usize,
+    /// How many serve.
+    pub ready: usize,
+    /// Why one of the others does not, where that is known.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,140 @@
+//! Why a call has no outcome.
+
+use snakepit_proto::bridge::ToolError;
+
+/// The kinds of [`CallError`]; each maps to one gRPC status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallErrorKind {
+    /// Mend the request: INVALID_ARGUMENT.
+    Invalid,
+    /// No such tool: NOT_FOUND.
+    NotFound,
+    /// A limit is reached: RESOURCE_EXHAUSTED; back off.
+    Exhausted,
+    /// This node cannot now: UNAVAILABLE; retry elsewhere.
+    Unavailable,
+    /// The deadline has passed: DEADLINE_EXCEEDED.
+    Deadline,
+    /// Lost after it was sent to a worker: UNKNOWN; maybe done.
+    Unknown,
+    /// The caller took it back: CANCELLED.
+    Cancelled,
+    /// The tool itself failed on its way, in a stream: UNKNOWN, with the exception.
+    Tool,
+}
+
+/// A call without an outcome. A Python exception is an outcome, except in a stream, whose answer has begun.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// No pool offers the tool.
+    #[error("no tool is named {tool:?}; hint: known are {}", listed(known))]
+    NoSuchTool {
+        /// What was asked for.
+        tool: String,
+        /// What there is, sorted.
+        known: Vec<String>,
+    },
+    /// The call does not fit into a message.
+    #[error("the call has {bytes} bytes, a message holds {limit}; hint: pass less, or raise message_bytes_max of pool {pool}")]
+    TooLarge {
+        /// The pool asked.
+        pool: String,
+        /// The call's size.
+        bytes: usize,
+        /// The pool's `message_bytes_max`.
+        limit: usize,
+    },
+    /// The pool's queue is full.
+    #[error("{queued} calls wait in pool {pool}, its queue_max; hint: back off, ask another node, or add workers")]
+    QueueFull {
+        /// The pool asked.
+        pool: String,
+        /// How many wait.
+        queued: usize,
+    },
+    /// No worker was free in time. The call is out of the queue and will not run.
+    #[error("no worker of pool {pool} was free within {waited_ms} ms; hint: not done, retry; add workers if this lasts")]
+    QueueTimeout {
+        /// The pool asked.
+        pool: String,
+        /// How long the call waited.
+        waited_ms: u64,
+    },
+    /// The call's deadline has passed.
+    #[error("the call's deadline has passed{}; hint: give it more time", maybe_text(*maybe))]
+    DeadlineExceeded {
+        /// Whether the tool may have run, in part or whole.
+        maybe: bool,
+    },
+    /// The worker died while it had the call.
+    #[error("worker {worker_id} died while it had the call{}; hint: {}", maybe_text(*maybe), retry_text(*maybe))]
+    WorkerDied {
+        /// The worker.
+        worker_id: String,
+        /// Whether the tool may have run, in part or whole.
+        maybe: bool,
+    },
+    /// The node is about to stop.
+    #[error("the node is stopping; hint: not done, ask another node")]
+    Draining,
+    /// The call was taken back.
+    #[error("the call was cancelled{}", maybe_text(*maybe))]
+    Cancelled {
+        /// Whether the tool may have run, in part or whole.
+        maybe: bool,
+    },
+    /// A streaming tool raised.
+    #[error("{}: {}", error.r#type, error.message)]
+    ToolFailed {
+        /// The exception.
+        error: ToolError,
+    },
+}
+
+impl CallError {
+    /// Which status it becomes.
+    pub fn kind(&self) -> CallErrorKind {
+        match self {
+            Self::NoSuchTool { .. } => CallErrorKind::NotFound,
+            Self::TooLarge { .. } => CallErrorKind::Invalid,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } => CallErrorKind::Exhausted,
+            Self::DeadlineExceeded { .. } => CallErrorKind::Deadline,
+            Self::WorkerDied { maybe: true, .. } => CallErrorKind::Unknown,
+            Self::WorkerDied { maybe: false, .. } | Self::Draining => CallErrorKind::Unavailable,
+            Self::Cancelled { .. } => CallErrorKind::Cancelled,
+            Self::ToolFailed { .. } => CallErrorKind::Tool,
+        }
+    }
+
+    /// Whether the tool may have run, in part or whole; false where it definitely has not.
+    pub fn maybe_done(&self) -> bool {
+        match self {
+            Self::DeadlineExceeded { maybe }
+            | Self::WorkerDied { maybe, .. }
+            | Self::Cancelled { maybe } => *maybe,
+            Self::ToolFailed { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Names shown of those that there are.
+const NAMES_SHOWN_MAX: usize = 50;
+
+fn listed(names: &[String]) -> String {
+    match names.len() {
+        0 => "none: no worker has started yet, or its adapter has no tools".into(),
+        count if count > NAMES_SHOWN_MAX => {
+            format!("{} and {} more", names[..NAMES_SHOWN_MAX].join(", "), count - NAMES_SHOWN_MAX)
+        }
+        _ => names.join(", "),
+    }
+}
+
+fn maybe_text(maybe: bool) -> &'static str {
+    if maybe { "; it may be done" } else { "; it is not done" }
+}
+
+fn retry_text(maybe: bool) -> &'static str {
+    if maybe { "retry only if running it twice does no harm" } else { "retry" }
+}

@@ -1,0 +1,81 @@
+//! What the ends of one worker's connection share.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::Stream;
+use futures_util::task::AtomicWaker;
+use snakepit_proto::worker as wire;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::pool::Pool;
+use super::state::WorkerKey;
+
+/// A worker's connection, as seen by its reader, its writer and its supervisor.
+pub(super) struct Link {
+    pub(super) key: WorkerKey,
+    /// Wakes the writer.
+    waker: AtomicWaker,
+    /// The reader has taken everything that the worker sent, and has told the pool.
+    pub(super) closed: CancellationToken,
+    /// The process is to be killed.
+    pub(super) kill: CancellationToken,
+}
+
+impl Link {
+    pub(super) fn new(key: WorkerKey) -> Self {
+        Self {
+            key,
+            waker: AtomicWaker::new(),
+            closed: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        }
+    }
+
+    /// There is something to send.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+}
+
+/// The messages to a worker. Each takes along everything that waits for it when it is made: while one is being
+/// written the next gathers, and there is no timer.
+pub(super) struct Outgoing {
+    pub(super) pool: Arc<Pool>,
+    pub(super) link: Arc<Link>,
+    /// The first message.
+    pub(super) welcome: Option<wire::Welcome>,
+    /// Whether the tasks that are ready now have had their turn to add calls.
+    pub(super) yielded: bool,
+}
+
+impl Stream for Outgoing {
+    type Item = Result<wire::ToWorker, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(welcome) = self.welcome.take() {
+            let message = Some(wire::to_worker::Message::Welcome(welcome));
+            return Poll::Ready(Some(Ok(wire::ToWorker { message })));
+        }
+        self.link.waker.register(context.waker());
+        if self.link.closed.is_cancelled() {
+            return Poll::Ready(None);
+        }
+        if !self.yielded {
+            // To the back of the line of tasks: those in front may have calls for the same message.
+            self.yielded = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.pool.next_message(self.link.key, Instant::now()) {
+            Some(message) => Poll::Ready(Some(Ok(message))),
+            None => {
+                self.yielded = false;
+                Poll::Pending
+            }
+        }
+    }
+}

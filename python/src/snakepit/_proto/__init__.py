@@ -1,0 +1,1 @@
+"""Generated protobuf modules; `python generate_protos.py` writes them."""

@@ -1,0 +1,125 @@
+"""What can go wrong, by what the caller should do about it.
+
+::
+
+    SnakepitError
+    ├── Invalid (ValueError)                 mend the request
+    ├── NotFound                             decide
+    │   ├── VariableNotFoundError (KeyError)
+    │   └── SessionNotFoundError (KeyError)
+    ├── AlreadyExists                        decide
+    ├── Conflict                             read again and retry
+    ├── Refused                              wait or give up
+    ├── Exhausted                            back off
+    ├── Unavailable                          retry elsewhere
+    ├── Unknown                              retry with the same request id
+    ├── DataLoss                             stop, repair
+    └── ToolError                            an exception in the tool: an outcome, not a failed transport
+
+Every error carries `maybe_done` (False: nothing was changed; True: it may have been) and `hint` (what to do
+next, in a few words).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SnakepitError(Exception):
+    """The base of all errors; by itself, one that fits no other kind."""
+
+    default_hint: ClassVar[str] = "see the node's log"
+    default_maybe_done: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, maybe_done: bool | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.maybe_done = self.default_maybe_done if maybe_done is None else maybe_done
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        """The message and nothing else; KeyError would quote it."""
+        return self.message
+
+
+class Invalid(SnakepitError, ValueError):
+    """The request cannot be done as it stands: a bad value, a broken constraint, a wrong name."""
+
+    default_hint = "mend the request"
+
+
+class NotFound(SnakepitError):
+    """There is no such session, variable or tool."""
+
+    default_hint = "check the name"
+
+
+class VariableNotFoundError(NotFound, KeyError):
+    """The session has no such variable."""
+
+    default_hint = "register the variable first"
+
+
+class SessionNotFoundError(NotFound, KeyError):
+    """There is no such session, or it has expired."""
+
+    default_hint = "create the session again"
+
+
+class AlreadyExists(SnakepitError):
+    """The name is taken, by something of another type."""
+
+    default_hint = "take another name, or delete the old one"
+
+
+class Conflict(SnakepitError):
+    """The expected version is not the current one: another writer was faster."""
+
+    default_hint = "read again and retry"
+
+
+class Refused(SnakepitError):
+    """The state does not allow it: locked, fenced, draining, or not permitted."""
+
+    default_hint = "wait or give up"
+
+
+class Exhausted(SnakepitError):
+    """A limit is reached or a queue is full."""
+
+    default_hint = "back off and retry"
+
+
+class Unavailable(SnakepitError):
+    """No node took the request: no leader, draining, or not reachable."""
+
+    default_hint = "retry, on another node too"
+
+
+class Unknown(SnakepitError):
+    """The answer was lost, or the deadline came first: it may have been done."""
+
+    default_hint = "retry with the same request id"
+    default_maybe_done = True
+
+
+class DataLoss(SnakepitError):
+    """Stored data is corrupt."""
+
+    default_hint = "stop, and repair the node"
+
+
+class ToolError(SnakepitError):
+    """The tool raised: its exception's class, message and traceback, as text.
+
+    The call was done, and so were the writes that the tool made before it raised.
+    """
+
+    default_hint = "see the tool's traceback"
+    default_maybe_done = True
+
+    def __init__(self, type: str, message: str, traceback: str = "") -> None:  # noqa: A002
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type = type
+        self.tool_message = message
+        self.traceback = traceback

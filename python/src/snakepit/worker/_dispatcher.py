@@ -1,0 +1,251 @@
+"""Which call runs when: slots, credits, deadlines, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from snakepit._proto.worker_v1_pb2 import Call, Result
+from snakepit.errors import NotFound
+from snakepit.worker import _outcome
+from snakepit.worker._host import Host
+from snakepit.worker._job import APART, CHUNK_CREDITS_DEFAULT, ON_SLOTS, AsyncCredits, Job, SyncCredits
+from snakepit.worker._outbox import BATCH_MAX, Outbox
+from snakepit.worker._output import logger
+from snakepit.worker._runner import Runner
+
+DEADLINE: Final = "DeadlineExceeded"
+CANCELLED: Final = "Cancelled"
+# A tool that usually takes less may run before the results in front of it have gone out.
+QUICK_NS: Final = 100_000
+_SLOW_NS: Final = 10 * QUICK_NS
+_TOOLS_MAX: Final = 1024
+_SWEEP_MIN_S: Final = 0.002
+_SWEEP_MAX_S: Final = 0.05
+
+
+class Dispatcher:
+    """Holds every call that the node has outstanding here. All methods are for the loop.
+
+    Sync tools run on `slots` threads that take from one queue, so that a thread goes from call to call
+    without the loop. Async and thread-sensitive tools run apart from those threads; while one of them runs
+    or is next, the loop hands out the slots one by one.
+    """
+
+    def __init__(self, host: Host, *, slots: int, credits: int, thread_sensitive: bool) -> None:
+        self._host = host
+        self._credits = credits
+        self._all_sensitive = thread_sensitive and slots > 1
+        self._slots = slots
+        # Calls given to the slots' threads, and calls that run apart from them.
+        self._on_slots = 0
+        self._apart = 0
+        self._jobs: dict[int, Job] = {}
+        # Claimed by whoever takes a job out: a thread that starts it, or a cancel that spares it.
+        self._unstarted: dict[int, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._sensitive: SimpleQueue[Job] | None = None
+        self._outbox: Outbox
+        self._runner: Runner
+        self._chunk_credits = CHUNK_CREDITS_DEFAULT
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._sweep_s = _SWEEP_MIN_S
+
+    def start(self, runner: Runner, outbox: Outbox, *, chunk_credits: int) -> None:
+        """Start the threads; `chunk_credits` is what a stream may have unacknowledged."""
+        self._runner = runner
+        self._outbox = outbox
+        self._chunk_credits = chunk_credits or CHUNK_CREDITS_DEFAULT
+        for number in range(self._slots):
+            self._start_thread(f"snakepit-slot-{number}", self._queue)
+
+    @property
+    def running(self) -> int:
+        """Calls that have begun and not ended."""
+        return len(self._jobs) - len(self._unstarted)
+
+    def accept(self, calls: Iterable[Call]) -> None:
+        """Take calls from the node; those that cannot run are answered with an error."""
+        now = time.monotonic()
+        for call in calls:
+            if self._draining:
+                # Unanswered at the goodbye means: never begun.
+                continue
+            if len(self._jobs) >= self._credits:
+                refusal = f"the node sent more than the {self._credits} calls it has credits for"
+                self._outbox.post(_outcome.of_failure(call.sequence, "Exhausted", refusal))
+                continue
+            if call.sequence in self._jobs:
+                logger.error("the node used sequence %d again while its call runs; dropped", call.sequence)
+                continue
+            try:
+                entry = self._host.find(call.tool)
+            except NotFound as error:
+                self._outbox.post(
+                    _outcome.of_failure(call.sequence, "ToolNotFound", f"{error}; {error.hint}")
+                )
+                continue
+            job = Job(call, entry, now + call.deadline_ms / 1000 if call.deadline_ms else None)
+            self._jobs[job.sequence] = job
+            self._unstarted[job.sequence] = job
+            if call.stream:
+                job.credits = (AsyncCredits if entry.is_async else SyncCredits)(self._chunk_credits)
+            self._waiting.append(job)
+        self._pump()
+
+    def cancel(self, sequences: Iterable[int], reason: str) -> None:
+        """Drop calls that have not begun, cancel async ones and end streams; other sync tools run on."""
+        for sequence in sequences:
+            self._stop(sequence, CANCELLED, reason or "cancelled")
+
+    def add_chunk_credits(self, sequence: int, credits: int) -> None:
+        """The node took chunks of a stream and has room for more."""
+        job = self._jobs.get(sequence)
+        if job is not None and job.credits is not None:
+            job.credits.add(credits)
+
+    def finished(self, sequence: int) -> None:
+        """A call's result is on its way; its slot is free."""
+        job = self._jobs.pop(sequence, None)
+        if job is None:
+            return
+        if job.timer is not None:
+            job.timer.cancel()
+        if job.place == ON_SLOTS:
+            self._on_slots -= 1
+        elif job.place == APART:
+            self._apart -= 1
+        if self._waiting:
+            self._pump()
+        if self._draining and not self._jobs:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Take no more calls, and return when those that are here have ended."""
+        self._draining = True
+        if self._jobs:
+            await self._idle.wait()
+
+    def _pump(self) -> None:
+        """Start what waits, in order, as far as slots are free."""
+        while self._waiting:
+            job = self._waiting[0]
+            if job.sequence not in self._unstarted:
+                self._waiting.popleft()
+                continue
+            sensitive = self._slots > 1 and (self._all_sensitive or job.entry.thread_sensitive)
+            apart = job.entry.is_async or sensitive
+            if (apart or self._apart) and self._apart + self._on_slots >= self._slots:
+                break
+            self._waiting.popleft()
+            if apart:
+                job.place = APART
+                self._apart += 1
+            else:
+                job.place = ON_SLOTS
+                self._on_slots += 1
+            if job.entry.is_async:
+                self._unstarted.pop(job.sequence)
+                self._start_async(job)
+            else:
+                (self._sensitive_queue() if sensitive else self._queue).put(job)
+        if self._on_slots:
+            self._watch_kept()
+
+    def _start_async(self, job: Job) -> None:
+        if job.ends is not None:
+            left = job.ends - time.monotonic()
+            job.timer = asyncio.get_running_loop().call_later(
+                max(0.0, left), self._stop, job.sequence, DEADLINE, _late(job)
+            )
+        job.task = asyncio.create_task(self._run_async(job), name=job.call.tool)
+
+    async def _run_async(self, job: Job) -> None:
+        self._outbox.post(await self._runner.run_async(job))
+
+    def _stop(self, sequence: int, kind: str, reason: str) -> None:
+        job = self._jobs.get(sequence)
+        if job is None:
+            return
+        if self._unstarted.pop(sequence, None) is not None:
+            self._outbox.post(_outcome.of_failure(sequence, kind, reason))
+            return
+        if job.task is not None:
+            job.stopped = (kind, reason)
+            job.task.cancel()
+        elif job.credits is not None:
+            job.stopped = (kind, reason)
+            job.credits.stop()
+
+    def _sensitive_queue(self) -> SimpleQueue[Job]:
+        if self._sensitive is None:
+            self._sensitive = SimpleQueue()
+            self._start_thread("snakepit-sensitive", self._sensitive)
+        return self._sensitive
+
+    def _start_thread(self, name: str, queue: SimpleQueue[Job]) -> None:
+        threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
+
+    def _serve(self, queue: SimpleQueue[Job]) -> None:
+        """A slot: runs what comes, for ever.
+
+        Waking the loop costs more than a quick call. So results of calls whose successor in the queue is of
+        a tool known to be quick go out together; `_sweep` bounds the wait where that guess is wrong.
+        """
+        usual_ns: dict[str, int] = {}
+        kept = 0
+        while True:
+            if kept:
+                try:
+                    job = queue.get_nowait()
+                except Empty:
+                    self._outbox.wake()
+                    kept = 0
+                    job = queue.get()
+            else:
+                job = queue.get()
+            if self._unstarted.pop(job.sequence, None) is None:
+                continue
+            tool = job.call.tool
+            usual = usual_ns.get(tool, _SLOW_NS)
+            if kept and (kept >= BATCH_MAX or usual > QUICK_NS):
+                self._outbox.wake()
+                kept = 0
+            began = time.perf_counter_ns()
+            self._outbox.keep(self._run(job))
+            kept += 1
+            # Grows slowly: one measure may hold a wait for the interpreter.
+            usual_ns[tool] = min(usual + usual // 4, time.perf_counter_ns() - began)
+            if len(usual_ns) > _TOOLS_MAX:
+                usual_ns.clear()
+
+    def _run(self, job: Job) -> Result:
+        if job.ends is not None and time.monotonic() >= job.ends:
+            return _outcome.of_failure(job.sequence, DEADLINE, _late(job))
+        return self._runner.run(job)
+
+    def _watch_kept(self) -> None:
+        """Begin to sweep, or sweep often again."""
+        self._sweep_s = _SWEEP_MIN_S
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Collect results that a thread keeps while its next call takes longer than it used to."""
+        self._outbox.collect()
+        self._sweeping = None
+        if self._jobs:
+            self._sweep_s = min(_SWEEP_MAX_S, self._sweep_s * 2)
+            self._sweeping = asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
+
+
+def _late(job: Job) -> str:
+    return f"the call's deadline, {job.call.deadline_ms} ms, is over"

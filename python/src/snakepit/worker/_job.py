@@ -1,0 +1,124 @@
+"""A call on its way through the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from snakepit._endpoints import TIMEOUT_S, Endpoints
+from snakepit._methods import CALL_TOKEN, A, Method, Q
+from snakepit._proto.worker_v1_pb2 import Call
+from snakepit._session import Session
+from snakepit.worker._host import Entry
+
+CHUNK_CREDITS_DEFAULT: Final = 64
+# Where a job is: not handed out, with the slots' threads, or on the loop or the thread of its own.
+WAITING, ON_SLOTS, APART = range(3)
+
+
+class Job:
+    """One call: what was asked, which entry serves it, and the handles to stop it.
+
+    `ends` is on the monotonic clock, None where there is no deadline. `stopped` says why it was stopped, as
+    the type and message of its error.
+    """
+
+    __slots__ = ("call", "credits", "ends", "entry", "place", "sequence", "stopped", "task", "timer")
+
+    def __init__(self, call: Call, entry: Entry, ends: float | None) -> None:
+        self.call = call
+        self.sequence = call.sequence
+        self.entry = entry
+        self.ends = ends
+        self.place = WAITING
+        self.credits: SyncCredits | AsyncCredits | None = None
+        self.stopped: tuple[str, str] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class SyncCredits:
+    """How many chunks a generator on a thread may still send. `add` and `stop` come from the loop."""
+
+    def __init__(self, credits: int) -> None:
+        self._left = threading.Semaphore(credits)
+        self._stopped = False
+
+    def take(self) -> bool:
+        """Wait for a credit; False where the stream was stopped."""
+        self._left.acquire()
+        return not self._stopped
+
+    def add(self, credits: int) -> None:
+        """The node has room for this many more."""
+        if credits > 0:
+            self._left.release(credits)
+
+    def stop(self) -> None:
+        """Wake the generator to its end."""
+        self._stopped = True
+        self._left.release()
+
+
+class AsyncCredits:
+    """The same on the loop, where a cancelled task needs no waking."""
+
+    def __init__(self, credits: int) -> None:
+        self._left = asyncio.Semaphore(credits)
+
+    async def take(self) -> None:
+        """Wait for a credit."""
+        await self._left.acquire()
+
+    def add(self, credits: int) -> None:
+        """The node has room for this many more."""
+        for _ in range(credits):
+            self._left.release()
+
+    def stop(self) -> None:
+        """Nothing to do: the task is cancelled."""
+
+
+class Callbacks:
+    """State callbacks to the node: one channel for the process, opened at the first use."""
+
+    def __init__(self, socket: str, message_bytes_max: int) -> None:
+        self._endpoints = Endpoints((f"unix:{socket}",), message_bytes_max=message_bytes_max)
+
+    def session(self, job: Job) -> Session:
+        """The caller's session; costs nothing until it is used."""
+        return Session(_CallTransport(self._endpoints, job), job.call.session_id)
+
+
+class _CallTransport:
+    """Callbacks of one call, under its token and within its deadline."""
+
+    __slots__ = ("_endpoints", "_job")
+
+    def __init__(self, endpoints: Endpoints, job: Job) -> None:
+        self._endpoints = endpoints
+        self._job = job
+
+    def unary(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
+        """Ask the node, within what is left of the call's time."""
+        return self._endpoints.unary(
+            method, request, timeout_s=self._left(timeout_s), metadata=self._metadata()
+        )
+
+    def stream(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> Iterator[A]:
+        """Ask the node, and read on within what is left of the call's time."""
+        return self._endpoints.stream(
+            method, request, timeout_s=self._left(timeout_s), metadata=self._metadata()
+        )
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return ((CALL_TOKEN, self._job.call.call_token),)
+
+    def _left(self, timeout_s: float | None) -> float:
+        limit = TIMEOUT_S if timeout_s is None else timeout_s
+        if self._job.ends is None:
+            return limit
+        return max(0.001, min(limit, self._job.ends - time.monotonic()))

@@ -1,0 +1,76 @@
+"""Results on the wire: values, and exceptions as outcomes."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Final
+
+from snakepit import _values
+from snakepit._proto.snakepit_bridge_pb2 import ToolError
+from snakepit._proto.worker_v1_pb2 import Result
+
+TEXT_CHARS_MAX: Final = 16 * 1024
+# Room for the frame around a result that fills its message.
+_FRAME_BYTES: Final = 1024
+
+
+def of_value(sequence: int, value: object, began_ns: int, bytes_max: int) -> Result:
+    """A tool's answer. Raises Invalid where it has no wire form; too large an answer is an error result."""
+    encoded, payload = _values.encode(value)
+    result = Result(
+        sequence=sequence,
+        success=True,
+        value=encoded,
+        binary_value=payload or b"",
+        execution_time_us=(time.perf_counter_ns() - began_ns) // 1000,
+    )
+    size = len(encoded.value) + len(payload or b"")
+    if size > bytes_max - _FRAME_BYTES:
+        return of_failure(sequence, "Exhausted", too_large("the result", size, bytes_max), began_ns)
+    return result
+
+
+def of_exception(sequence: int, error: BaseException, began_ns: int) -> Result:
+    """A tool's exception: its class, its text, and its traceback without the runtime's own frames."""
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    shown = traceback.format_exception(type(error), error, frames)
+    return of_failure(sequence, type(error).__qualname__, _text(error), began_ns, "".join(shown))
+
+
+def of_failure(sequence: int, kind: str, message: str, began_ns: int = 0, trace: str = "") -> Result:
+    """An error result; texts are cut at TEXT_CHARS_MAX, a traceback at its beginning."""
+    return Result(
+        sequence=sequence,
+        error=ToolError(
+            type=_clean(kind),
+            message=_clean(message[:TEXT_CHARS_MAX]),
+            traceback=_clean(trace[-TEXT_CHARS_MAX:]),
+        ),
+        execution_time_us=(time.perf_counter_ns() - began_ns) // 1000 if began_ns else 0,
+    )
+
+
+def too_large(what: str, size: int, limit: int) -> str:
+    """The message for what does not fit."""
+    return f"{what} has {size} bytes; a message holds {limit} at most; return less, or stream it in chunks"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(the exception's text could not be made: {type(second).__name__})"
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_RUNTIME)
+
+
+_RUNTIME: Final = __file__.removesuffix("_outcome.py")

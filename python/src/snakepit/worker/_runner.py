@@ -1,0 +1,281 @@
+"""Runs one call: arguments, instance, tool, stream, outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, Final, TypeVar
+
+from snakepit import _values
+from snakepit._adapter import current_session
+from snakepit._chunks import encode_chunk
+from snakepit._proto.worker_v1_pb2 import Call, Chunk, Result
+from snakepit._session import Session
+from snakepit.errors import Exhausted, Invalid
+from snakepit.worker import _outcome
+from snakepit.worker._host import Host, context_for
+from snakepit.worker._job import AsyncCredits, Callbacks, Job, SyncCredits
+from snakepit.worker._outbox import Outbox
+
+T = TypeVar("T")
+
+_END: Final = object()
+# What is neither awaited nor iterated to its end; most results are of these.
+_FINAL: Final = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict))
+_NOT_STREAMED: Final = (
+    "the tool returned a generator to a call that takes one value; call it with stream set, or return a list"
+)
+
+
+class Runner:
+    """What jobs of one worker have in common. `run` is for threads, `run_async` for the loop."""
+
+    def __init__(
+        self,
+        host: Host,
+        callbacks: Callbacks,
+        outbox: Outbox,
+        loop: asyncio.AbstractEventLoop,
+        bytes_max: int,
+    ) -> None:
+        self._host = host
+        self._callbacks = callbacks
+        self._outbox = outbox
+        self._loop = loop
+        self._bytes_max = bytes_max
+        self._shared: Any = None
+
+    def limit_messages(self, bytes_max: int) -> None:
+        """Take the node's limit where it is below ours."""
+        self._bytes_max = bytes_max
+
+    async def start(self) -> None:
+        """Make the instance that lives as long as the worker, where there is one."""
+        if self._host.per_worker:
+            self._shared = self._host.make()
+            await self._hook_async(self._shared, "initialize")
+
+    async def stop(self) -> None:
+        """Clean that instance up."""
+        if self._shared is not None:
+            await self._hook_async(self._shared, "cleanup")
+
+    # --- on a thread ---
+
+    def run(self, job: Job) -> Result:
+        """Run a sync tool here; chunks go out on the way. Never raises."""
+        began = time.perf_counter_ns()
+        token = None
+        try:
+            session = self._callbacks.session(job)
+            token = current_session.set(session)
+            value = self._run_with_instance(job, session)
+            if job.stopped is not None:
+                return _outcome.of_failure(job.sequence, *job.stopped, began)
+            return _outcome.of_value(job.sequence, value, began, self._bytes_max)
+        except BaseException as error:
+            return _outcome.of_exception(job.sequence, error, began)
+        finally:
+            if token is not None:
+                current_session.reset(token)
+
+    def _run_with_instance(self, job: Job, session: Session) -> Any:
+        if self._shared is not None:
+            self._lend(self._shared, session)
+            return self._finish(job, self._call(job, self._shared, session))
+        instance = self._host.make()
+        try:
+            self._lend(instance, session)
+            self._hook(instance, "initialize")
+            return self._finish(job, self._call(job, instance, session))
+        finally:
+            self._hook(instance, "cleanup")
+
+    def _finish(self, job: Job, value: Any) -> Any:
+        """The final value of what the tool returned: awaited, or streamed to its end."""
+        if type(value) in _FINAL and not job.call.stream:
+            return value
+        if inspect.isawaitable(value):
+            value = self._on_loop(_awaited(value))
+        if isinstance(value, AsyncIterator):
+            return self._on_loop(self._stream_async(job, value))
+        if isinstance(value, Iterator):
+            return self._stream(job, value)
+        if job.call.stream:
+            return self._stream(job, iter((value,)))
+        return value
+
+    def _stream(self, job: Job, items: Iterator[Any]) -> Any:
+        """Send a generator's items as the node has room; its return value is the call's."""
+        if not job.call.stream:
+            _close(items)
+            raise Invalid(_NOT_STREAMED)
+        credits = job.credits
+        assert isinstance(credits, SyncCredits)  # noqa: S101
+        number = 0
+        try:
+            while job.stopped is None:
+                try:
+                    item = next(items)
+                except StopIteration as end:
+                    return end.value
+                chunk = self._chunk(job.call, number, item)
+                if not credits.take():
+                    break
+                self._outbox.post(chunk)
+                number += 1
+        finally:
+            _close(items)
+        return None
+
+    def _hook(self, instance: Any, name: str) -> None:
+        hook = getattr(instance, name, None)
+        if hook is not None:
+            outcome = hook()
+            if inspect.isawaitable(outcome):
+                self._on_loop(_awaited(outcome))
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    # --- on the loop ---
+
+    async def run_async(self, job: Job) -> Result:
+        """Run an async tool here. Raises nothing but the cancellation that nobody asked for."""
+        began = time.perf_counter_ns()
+        session = self._callbacks.session(job)
+        # The task has a context of its own, so nothing is reset.
+        current_session.set(session)
+        try:
+            value = await self._run_with_instance_async(job, session)
+            return _outcome.of_value(job.sequence, value, began, self._bytes_max)
+        except asyncio.CancelledError as error:
+            if job.stopped is None:
+                return _outcome.of_exception(job.sequence, error, began)
+            return _outcome.of_failure(job.sequence, *job.stopped, began)
+        except BaseException as error:
+            return _outcome.of_exception(job.sequence, error, began)
+
+    async def _run_with_instance_async(self, job: Job, session: Session) -> Any:
+        if self._shared is not None:
+            self._lend(self._shared, session)
+            return await self._finish_async(job, self._call(job, self._shared, session))
+        instance = self._host.make()
+        try:
+            self._lend(instance, session)
+            await self._hook_async(instance, "initialize")
+            return await self._finish_async(job, self._call(job, instance, session))
+        finally:
+            await self._hook_async(instance, "cleanup")
+
+    async def _finish_async(self, job: Job, value: Any) -> Any:
+        if inspect.isawaitable(value):
+            value = await value
+        if isinstance(value, AsyncIterator):
+            return await self._stream_async(job, value)
+        if isinstance(value, Iterator):
+            return await self._stream_async(job, _stepped(value))
+        if job.call.stream:
+            return await self._stream_async(job, _stepped(iter((value,))))
+        return value
+
+    async def _stream_async(self, job: Job, items: AsyncIterator[Any]) -> None:
+        if not job.call.stream:
+            await _aclose(items)
+            raise Invalid(_NOT_STREAMED)
+        number = 0
+        try:
+            async for item in items:
+                chunk = self._chunk(job.call, number, item)
+                # A sync function that returned an async generator waits on a thread meanwhile.
+                if isinstance(job.credits, AsyncCredits):
+                    await job.credits.take()
+                elif job.credits is not None and not await asyncio.to_thread(job.credits.take):
+                    break
+                self._outbox.post(chunk)
+                number += 1
+        finally:
+            await _aclose(items)
+
+    async def _hook_async(self, instance: Any, name: str) -> None:
+        hook = getattr(instance, name, None)
+        if hook is None:
+            return
+        # A sync hook may load a model: not on the loop, which also sends the heartbeats.
+        outcome = hook() if inspect.iscoroutinefunction(hook) else await asyncio.to_thread(hook)
+        if inspect.isawaitable(outcome):
+            await outcome
+
+    # --- both ---
+
+    def _lend(self, instance: Any, session: Session) -> None:
+        if self._host.sets_session:
+            instance.set_session_context(context_for(session))
+
+    def _call(self, job: Job, instance: Any, session: Session) -> Any:
+        entry, call = job.entry, job.call
+        arguments = _arguments(call)
+        if entry.dispatches:
+            return instance.execute_tool(
+                tool_name=call.tool, arguments=arguments, context=context_for(session)
+            )
+        if entry.session_parameter is not None:
+            arguments[entry.session_parameter] = session
+        if self._host.is_class:
+            # Through the instance, so that static and class methods bind as they should.
+            return getattr(instance, entry.attribute)(**arguments)
+        return entry.function(**arguments)
+
+    def _chunk(self, call: Call, number: int, item: object) -> Chunk:
+        data, final, metadata = encode_chunk(item)
+        if len(data) > self._bytes_max // 2:
+            raise Exhausted(_outcome.too_large("a chunk", len(data), self._bytes_max // 2))
+        return Chunk(
+            sequence=call.sequence,
+            chunk_id=f"{call.tool}-{number}",
+            data=data,
+            metadata=metadata,
+            is_final=final,
+        )
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    """A call's arguments. Raises Invalid where one cannot be read."""
+    if not call.binary_parameters:
+        decode = _values.decode
+        return {name: decode(value) for name, value in call.parameters.items()}
+    arguments: dict[str, Any] = {}
+    for name, payload in call.binary_parameters.items():
+        if call.metadata.get(f"binary_format:{name}") == "pickle":
+            raise Invalid(f"the argument {name} is a pickle, which is not read here, for it can run code")
+        arguments[name] = payload
+    for name, value in call.parameters.items():
+        arguments[name] = _values.decode(value, call.binary_parameters.get(name))
+    return arguments
+
+
+def _close(items: Iterator[Any]) -> None:
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()
+
+
+async def _aclose(items: AsyncIterator[Any]) -> None:
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+async def _stepped(items: Iterator[Any]) -> AsyncIterator[Any]:
+    """A sync generator's items, each made on a thread."""
+    try:
+        while (item := await asyncio.to_thread(next, items, _END)) is not _END:
+            yield item
+    finally:
+        _close(items)

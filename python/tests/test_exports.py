@@ -1,0 +1,56 @@
+"""What the package offers, and nothing else; one descriptor pool for all names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import snakepit
+from snakepit._proto import snakepit_bridge_pb2, snakepit_bridge_pb2_grpc
+from tests import methods
+
+
+def test_the_exports_are_the_documented_ones() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    documented = {
+        line.split("`")[1]
+        for line in readme.splitlines()
+        if line.startswith("| `") and not line.startswith("| `SNAKEPIT")
+    }
+    assert set(snakepit.__all__) == documented
+    assert sorted(snakepit.__all__) == list(snakepit.__all__)
+    for name in snakepit.__all__:
+        assert getattr(snakepit, name).__doc__, name
+
+
+def test_names_of_snakepit_are_the_same_modules() -> None:
+    import snakepit_bridge_pb2 as messages
+    import snakepit_bridge_pb2_grpc as service
+
+    assert messages is snakepit_bridge_pb2
+    assert service is snakepit_bridge_pb2_grpc
+    assert callable(service.BridgeServiceStub)
+
+
+def test_old_names_may_come_first() -> None:
+    program = (
+        "import snakepit_bridge_pb2_grpc, snakepit_bridge_pb2, snakepit; print(snakepit_bridge_pb2.Variable)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, check=True)
+    assert b"snakepit._proto.snakepit_bridge_pb2.Variable" in done.stdout
+
+
+def test_the_worker_starts_without_what_it_may_not_need() -> None:
+    program = (
+        "import sys, snakepit.worker._worker; print([m for m in ('numpy', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"[]\n"
+
+
+def test_the_table_of_methods_is_that_of_the_schema() -> None:
+    known = methods.service().methods_by_name
+    for method in methods.ALL:
+        assert known[method.name].input_type is method.request.DESCRIPTOR
+        assert known[method.name].output_type is method.response.DESCRIPTOR

@@ -1,0 +1,43 @@
+//! Limits that decide whether a command is taken.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest session id, variable name, request id and principal, in bytes of UTF-8.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Limits that the leader stamps on a proposal, so that all nodes decide by the same numbers even while
+/// their settings differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Sessions that may exist at once in the cluster.
+    pub sessions_max: u64,
+    /// Variables that one session may hold.
+    pub variables_per_session_max: u64,
+    /// Size of one value, in bytes.
+    pub value_bytes_max: u64,
+    /// Variables that one batch may set.
+    pub batch_variables_max: u64,
+    /// Size of one session's or one variable's metadata, keys and values together, in bytes.
+    pub metadata_bytes_max: u64,
+    /// Size of one variable's constraints document, in bytes.
+    pub constraints_bytes_max: u64,
+    /// Shortest life of a session, in milliseconds.
+    pub ttl_min_ms: u64,
+    /// Longest life of a session, in milliseconds.
+    pub ttl_max_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_max: 100_000,
+            variables_per_session_max: 10_000,
+            value_bytes_max: 4 << 20,
+            batch_variables_max: 10_000,
+            metadata_bytes_max: 64 << 10,
+            constraints_bytes_max: 64 << 10,
+            ttl_min_ms: 1_000,
+            ttl_max_ms: 366 * 24 * 3_600_000,
+        }
+    }
+}

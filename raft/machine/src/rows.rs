@@ -1,0 +1,100 @@
+//! How the machine reads and changes rows.
+
+use crate::{HeadRow, RequestRow, Row, RowKey, RowPrefix, SessionRow, VariableRow};
+
+/// A row could not be read: the store failed, or what it holds is not what its key says.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read row {key}: {reason}")]
+pub struct RowsError {
+    /// The row.
+    pub key: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Reads rows: RocksDB behind it in a node, a map in tests and simulation.
+pub trait Rows {
+    /// One row.
+    fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError>;
+}
+
+/// Changes rows.
+pub trait RowsMut: Rows {
+    /// Write one row.
+    fn put(&mut self, key: RowKey, row: Row);
+    /// Delete one row; nothing where it is not there.
+    fn delete(&mut self, key: RowKey);
+    /// Delete all rows of one kind of one session.
+    fn clear(&mut self, prefix: RowPrefix);
+}
+
+/// Typed reading.
+pub trait RowsExt: Rows {
+    /// The cluster's row; a fresh one where there is none yet.
+    fn head(&self) -> Result<HeadRow, RowsError> {
+        match self.get(&RowKey::Head)? {
+            None => Ok(HeadRow::default()),
+            Some(Row::Head(row)) => Ok(row),
+            Some(_) => Err(misfit(&RowKey::Head)),
+        }
+    }
+
+    /// A session, whether its deadline has passed or not.
+    fn session(&self, session_id: &str) -> Result<Option<SessionRow>, RowsError> {
+        let key = RowKey::Session(session_id.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Session(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    /// A variable by name.
+    fn variable_named(&self, session_id: &str, name: &str) -> Result<Option<VariableRow>, RowsError> {
+        let key = RowKey::Variable(session_id.to_owned(), name.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Variable(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    /// A variable by id or name; an id wins.
+    fn variable(&self, session_id: &str, identifier: &str) -> Result<Option<VariableRow>, RowsError> {
+        if let Some(name) = name_in_id(identifier)
+            && let Some(row) = self.variable_named(session_id, name)?
+            && row.id == identifier
+        {
+            return Ok(Some(row));
+        }
+        self.variable_named(session_id, identifier)
+    }
+
+    /// A kept answer.
+    fn request(&self, session_id: &str, request_id: &str) -> Result<Option<RequestRow>, RowsError> {
+        let key = RowKey::Request(session_id.to_owned(), request_id.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Request(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+}
+
+impl<R: Rows + ?Sized> RowsExt for R {}
+
+impl<R: Rows + ?Sized> Rows for &R {
+    fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        (**self).get(key)
+    }
+}
+
+/// The name within `var_<name>_<n>`.
+fn name_in_id(identifier: &str) -> Option<&str> {
+    let (name, number) = identifier.strip_prefix("var_")?.rsplit_once('_')?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+}
+
+fn misfit(key: &RowKey) -> RowsError {
+    RowsError { key: format!("{key:?}"), reason: "holds a row of another kind".into() }
+}

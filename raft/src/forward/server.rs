@@ -1,0 +1,96 @@
+//! Takes batches and read barriers for other nodes, where this one leads.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use snakepit_proto::peer::{self, forward_server, propose_response, read_index_response};
+use snakepit_storage::codec;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::ProposeError;
+use crate::intake::Intake;
+use crate::queue::GroupResult;
+use crate::reads::Reads;
+
+/// Answers that wait for the stream at most; then no further batch is taken from it.
+const ANSWERS_WAITING: usize = 64;
+
+/// Serves [`peer::forward_server::Forward`].
+#[derive(Debug)]
+pub(crate) struct ForwardService {
+    pub(crate) intake: Intake,
+    pub(crate) reads: Reads,
+}
+
+#[tonic::async_trait]
+impl forward_server::Forward for ForwardService {
+    type ProposeStream = Pin<Box<dyn Stream<Item = Result<peer::ProposeResponse, Status>> + Send>>;
+
+    async fn propose(
+        &self,
+        request: Request<Streaming<peer::ProposeRequest>>,
+    ) -> Result<Response<Self::ProposeStream>, Status> {
+        let mut requests = request.into_inner();
+        let intake = self.intake.clone();
+        let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = requests.message().await {
+                let Ok(place) = answers.clone().reserve_owned().await else { break };
+                let sequence = request.sequence;
+                let taken = take(&intake, request);
+                tokio::spawn(async move {
+                    let result = match taken {
+                        Ok(waiting) => waiting.await.unwrap_or(Err(ProposeError::Stopping)),
+                        Err(error) => Err(error),
+                    };
+                    place.send(Ok(peer::ProposeResponse { sequence, result: Some(wire(result)) }));
+                });
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<peer::ReadIndexRequest>,
+    ) -> Result<Response<peer::ReadIndexResponse>, Status> {
+        let result = match self.reads.confirm_here(request.into_inner().lease).await {
+            Ok((index, time_ms)) => read_index_response::Result::Barrier(peer::Barrier { index, time_ms }),
+            Err(error) => read_index_response::Result::Failed(error.to_string()),
+        };
+        Ok(Response::new(peer::ReadIndexResponse { result: Some(result) }))
+    }
+}
+
+fn take(
+    intake: &Intake,
+    request: peer::ProposeRequest,
+) -> Result<tokio::sync::oneshot::Receiver<GroupResult>, ProposeError> {
+    let bytes = request.commands.iter().map(bytes::Bytes::len).sum();
+    let commands = request
+        .commands
+        .iter()
+        .map(|bytes| codec::command::decode(bytes))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| ProposeError::Exhausted(error.to_string()))?;
+    intake.take(commands, bytes, true).map(|(waiting, _)| waiting)
+}
+
+fn wire(result: GroupResult) -> propose_response::Result {
+    use propose_response::Result as Wire;
+    match result {
+        Ok((index, outcomes)) => {
+            let encoded = outcomes.iter().map(|outcome| codec::outcome::encode(outcome).map(Into::into));
+            match encoded.collect::<Result<Vec<_>, _>>() {
+                Ok(outcomes) => Wire::Proposed(peer::Proposed { index, outcomes }),
+                Err(error) => Wire::Unknown(error.to_string()),
+            }
+        }
+        Err(ProposeError::NoLeader { leader }) => Wire::NotLeader(peer::NotLeader { leader_id: leader.unwrap_or(0) }),
+        Err(ProposeError::Stopping) => Wire::NotLeader(peer::NotLeader { leader_id: 0 }),
+        Err(ProposeError::Unknown(reason)) => Wire::Unknown(reason),
+        Err(error @ (ProposeError::Exhausted(_) | ProposeError::TooLarge(_))) => Wire::Refused(error.to_string()),
+    }
+}

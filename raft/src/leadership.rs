@@ -1,0 +1,59 @@
+//! Who leads, as this node knows it.
+
+use std::sync::Arc;
+
+use openraft::async_runtime::WatchReceiver as _;
+use snakepit_storage::NodeAddress;
+use tokio::sync::watch;
+
+use crate::types::TypeConfig;
+
+pub(crate) type Metrics = openraft::alias::WatchReceiverOf<TypeConfig, openraft::RaftMetrics<TypeConfig>>;
+
+/// A view of the group's leadership and members; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Leadership {
+    local: u64,
+    metrics: Metrics,
+    told: watch::Receiver<Option<u64>>,
+    _watcher: Arc<tokio_util::task::AbortOnDropHandle<()>>,
+}
+
+impl std::fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leadership").field("local", &self.local).field("leader", &self.leader()).finish()
+    }
+}
+
+impl Leadership {
+    pub(crate) fn new(local: u64, metrics: Metrics) -> Self {
+        let (tell, told) = watch::channel(metrics.borrow_watched().current_leader);
+        let mut changes = metrics.clone();
+        let watcher = tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let leader = changes.borrow_and_update().current_leader;
+                tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);
+            }
+        });
+        Self { local, metrics, told, _watcher: Arc::new(tokio_util::task::AbortOnDropHandle::new(watcher)) }
+    }
+
+    pub(crate) fn local(&self) -> u64 {
+        self.local
+    }
+
+    pub(crate) fn leader(&self) -> Option<u64> {
+        self.metrics.borrow_watched().current_leader
+    }
+
+    pub(crate) fn address_of(&self, node: u64) -> Option<NodeAddress> {
+        self.metrics.borrow_watched().membership_config.membership().get_node(&node).cloned()
+    }
+
+    /// Returns when the leader has changed since the last call.
+    pub(crate) async fn changed(&mut self) {
+        if self.told.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Commands on their way into the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use snakepit_machine::{Body, Command, Outcome};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::ProposeError;
+
+/// Index of the entry, and an outcome for each command.
+pub(crate) type GroupResult = Result<(u64, Vec<Outcome>), ProposeError>;
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Whether commands have left, decided once between the one who sends and the one who gives up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stage(Arc<AtomicU8>);
+
+impl Stage {
+    /// True where the commands may be sent: nobody has given them up.
+    pub(crate) fn send(&self) -> bool {
+        match self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(now) => now == SENT,
+        }
+    }
+
+    /// True where the commands were never sent, and never will be.
+    pub(crate) fn give_up(&self) -> bool {
+        match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(now) => now == GIVEN_UP,
+        }
+    }
+}
+
+/// Commands that stay together, and who waits for them.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) commands: Vec<Command>,
+    pub(crate) bytes: usize,
+    /// From another node: not to be forwarded again.
+    pub(crate) forwarded: bool,
+    pub(crate) stage: Stage,
+    pub(crate) reply: oneshot::Sender<GroupResult>,
+    /// Their share of the queue's bytes.
+    pub(crate) _share: OwnedSemaphorePermit,
+}
+
+impl Group {
+    /// Whether sending the commands a second time is harmless.
+    pub(crate) fn repeatable(&self) -> bool {
+        self.commands.iter().all(|command| {
+            !command.origin.request_id.is_empty()
+                || matches!(command.body, Body::TouchSession(_) | Body::ExpireSession(_))
+        })
+    }
+
+    pub(crate) fn answer(self, result: GroupResult) {
+        // Nobody may be waiting any more.
+        let _ = self.reply.send(result);
+    }
+}

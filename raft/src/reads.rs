@@ -1,0 +1,163 @@
+//! Read barriers, shared: one is confirmed at a time, and all who came while it was on its way share the
+//! next one.
+
+use std::time::Duration;
+
+use openraft::ReadPolicy;
+use snakepit_storage::StateStorage;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ReadError;
+use crate::clock::wall_clock_ms;
+use crate::forward::Forwarder;
+use crate::leadership::Leadership;
+use crate::state::State;
+use crate::types::TypeConfig;
+
+/// Readers that wait for a barrier at most.
+const READERS_MAX: usize = 65_536;
+/// Wait before a barrier that found no leader is tried again, unless leadership changes first.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// It sees every write that was acknowledged before it began.
+    #[default]
+    Linearizable,
+    /// As linearizable as the leader's lease: clocks of the nodes must run at nearly the same speed.
+    Lease,
+    /// What this node has, however old.
+    Stale,
+}
+
+/// From where on a read may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Barrier {
+    /// Log index that this node has applied.
+    pub index: u64,
+    /// The clock by which sessions expire, milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+type Reply = oneshot::Sender<Result<(u64, u64), ReadError>>;
+
+/// Hands out barriers; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Reads {
+    quorum: mpsc::Sender<Reply>,
+    lease: mpsc::Sender<Reply>,
+    here: (mpsc::Sender<Reply>, mpsc::Sender<Reply>),
+    applied: watch::Receiver<u64>,
+}
+
+pub(crate) struct ReadParts<S: StateStorage> {
+    pub(crate) raft: openraft::Raft<TypeConfig, State<S>>,
+    pub(crate) leadership: Leadership,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) applied: watch::Receiver<u64>,
+    pub(crate) rpc_timeout: Duration,
+    pub(crate) stop: CancellationToken,
+}
+
+impl<S: StateStorage> Clone for ReadParts<S> {
+    fn clone(&self) -> Self {
+        Self {
+            raft: self.raft.clone(),
+            leadership: self.leadership.clone(),
+            forwarder: self.forwarder.clone(),
+            applied: self.applied.clone(),
+            rpc_timeout: self.rpc_timeout,
+            stop: self.stop.clone(),
+        }
+    }
+}
+
+impl Reads {
+    pub(crate) fn start<S: StateStorage>(parts: ReadParts<S>) -> Self {
+        let applied = parts.applied.clone();
+        let run = |lease: bool, here: bool| {
+            let (sender, receiver) = mpsc::channel(READERS_MAX);
+            tokio::spawn(share(parts.clone(), receiver, lease, here));
+            sender
+        };
+        Self { quorum: run(false, false), lease: run(true, false), here: (run(false, true), run(true, true)), applied }
+    }
+
+    /// Wait until a read may be answered here.
+    pub(crate) async fn barrier(&self, consistency: Consistency) -> Result<Barrier, ReadError> {
+        let ask = match consistency {
+            Consistency::Stale => {
+                return Ok(Barrier { index: *self.applied.borrow(), time_ms: wall_clock_ms() });
+            }
+            Consistency::Linearizable => &self.quorum,
+            Consistency::Lease => &self.lease,
+        };
+        let (index, time_ms) = wait(ask).await?;
+        let mut applied = self.applied.clone();
+        applied.wait_for(|applied| *applied >= index).await.map_err(|_| ReadError::Stopping)?;
+        Ok(Barrier { index, time_ms })
+    }
+
+    /// Confirm, for another node, that this one leads: the index and the clock.
+    pub(crate) async fn confirm_here(&self, lease: bool) -> Result<(u64, u64), ReadError> {
+        wait(if lease { &self.here.1 } else { &self.here.0 }).await
+    }
+}
+
+async fn wait(ask: &mpsc::Sender<Reply>) -> Result<(u64, u64), ReadError> {
+    let (reply, answer) = oneshot::channel();
+    ask.send(reply).await.map_err(|_| ReadError::Stopping)?;
+    answer.await.map_err(|_| ReadError::Stopping)?
+}
+
+/// One barrier after another, each for all who wait when it begins.
+async fn share<S: StateStorage>(
+    mut parts: ReadParts<S>,
+    mut asked: mpsc::Receiver<Reply>,
+    lease: bool,
+    here: bool,
+) {
+    let stop = parts.stop.clone();
+    while let Some(Some(first)) = stop.run_until_cancelled(asked.recv()).await {
+        let mut waiting = vec![first];
+        let result = loop {
+            while let Ok(next) = asked.try_recv() {
+                waiting.push(next);
+            }
+            let result = confirm(&parts, lease, here).await;
+            waiting.retain(|reply| !reply.is_closed());
+            if result.is_ok() || here || waiting.is_empty() || stop.is_cancelled() {
+                break result;
+            }
+            tokio::select! {
+                () = parts.leadership.changed() => {}
+                () = tokio::time::sleep(RETRY_AFTER) => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        metrics::histogram!("snakepit_raft_readers_per_barrier").record(waiting.len() as f64);
+        for reply in waiting {
+            let _ = reply.send(result.clone());
+        }
+    }
+}
+
+async fn confirm<S: StateStorage>(parts: &ReadParts<S>, lease: bool, here: bool) -> Result<(u64, u64), ReadError> {
+    match parts.leadership.leader() {
+        Some(leader) if leader == parts.leadership.local() => {
+            let time_ms = wall_clock_ms();
+            let policy = if lease { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
+            match parts.raft.get_read_linearizer(policy).await {
+                Ok(linearizer) => Ok((linearizer.read_log_id().index(), time_ms)),
+                Err(_) => Err(ReadError::NoLeader { leader: None }),
+            }
+        }
+        Some(leader) if !here => match parts.leadership.address_of(leader) {
+            Some(address) => parts.forwarder.read_index(leader, &address.peer, lease, parts.rpc_timeout).await,
+            None => Err(ReadError::NoLeader { leader: Some(leader) }),
+        },
+        leader => Err(ReadError::NoLeader { leader }),
+    }
+}

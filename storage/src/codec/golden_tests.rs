@@ -1,0 +1,415 @@
+//! Each format as a file: what is encoded today is what was encoded when the format was made, and what was
+//! encoded then can be decoded. A difference is a new version, not a new file; for a new format run
+//! `GOLDEN_WRITE=1 cargo test -p snakepit-storage golden`, which writes files that are missing.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+
+use snakepit_machine::*;
+
+use super::payload::EntryPayload;
+use super::*;
+use crate::traits::{EntryId, LogEntry, MembershipRecord, NodeAddress, VoteRecord};
+
+fn golden<T: PartialEq + Debug>(
+    name: &str,
+    value: &T,
+    encode: impl Fn(&T) -> Vec<u8>,
+    decode: impl Fn(&[u8]) -> T,
+) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(format!("{name}.hex"));
+    let encoded = encode(value);
+    if std::env::var_os("GOLDEN_WRITE").is_some() && !path.exists() {
+        std::fs::write(&path, to_hex(&encoded)).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; GOLDEN_WRITE=1 writes files that are missing",
+            path.display()
+        )
+    });
+    assert_eq!(
+        to_hex(&encoded),
+        text,
+        "{name} is encoded in another way: that needs a new version"
+    );
+    assert_eq!(
+        decode(&from_hex(&text)),
+        *value,
+        "{name} is decoded in another way"
+    );
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(32).map(|line| {
+        let line: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        line + "\n"
+    });
+    lines.collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(pair).collect()
+}
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+pub(super) fn commands() -> Vec<(&'static str, Command)> {
+    let session_id = || "session-1".to_owned();
+    let bodies = vec![
+        (
+            "create_session",
+            Body::CreateSession(CreateSession {
+                session_id: session_id(),
+                metadata: map(&[("a", "b"), ("c", "")]),
+                ttl_ms: 3_600_000,
+            }),
+        ),
+        (
+            "delete_session",
+            Body::DeleteSession(DeleteSession {
+                session_id: session_id(),
+            }),
+        ),
+        (
+            "touch_session",
+            Body::TouchSession(TouchSession {
+                session_id: session_id(),
+            }),
+        ),
+        (
+            "expire_session",
+            Body::ExpireSession(ExpireSession {
+                session_id: session_id(),
+            }),
+        ),
+        (
+            "register_variable",
+            Body::RegisterVariable(RegisterVariable {
+                session_id: session_id(),
+                name: "x".into(),
+                type_name: "integer".into(),
+                value: Value::Integer("-123456789012345678901234567890".parse().unwrap()),
+                constraints_json: r#"{"min":-1}"#.into(),
+                metadata: map(&[("k", "v")]),
+            }),
+        ),
+        (
+            "set_variables",
+            Body::SetVariables(SetVariables {
+                session_id: session_id(),
+                atomic: true,
+                updates: vec![
+                    SetVariable {
+                        identifier: "x".into(),
+                        value: Ok(Value::Float(-0.5)),
+                        expected_version: 3,
+                    },
+                    SetVariable {
+                        identifier: "var_y_1".into(),
+                        value: Ok(Value::Boolean(true)),
+                        expected_version: 0,
+                    },
+                    SetVariable {
+                        identifier: "z".into(),
+                        value: Err("not JSON".into()),
+                        expected_version: 0,
+                    },
+                ],
+                metadata: map(&[]),
+            }),
+        ),
+        (
+            "delete_variable",
+            Body::DeleteVariable(DeleteVariable {
+                session_id: session_id(),
+                identifier: "x".into(),
+            }),
+        ),
+    ];
+    let origin = Origin {
+        request_id: "request-1".into(),
+        principal: Principal {
+            name: "alice".into(),
+            verified: true,
+        },
+        call_id: "call-1".into(),
+        tool: "tool".into(),
+        worker: "worker-1".into(),
+        node: 2,
+    };
+    let with_origin = |body| Command {
+        origin: origin.clone(),
+        body,
+    };
+    bodies
+        .into_iter()
+        .map(|(name, body)| (name, with_origin(body)))
+        .collect()
+}
+
+pub(super) fn proposal() -> Proposal {
+    let commands = commands().into_iter().map(|(_, command)| command).collect();
+    Proposal {
+        time_ms: 1_700_000_000_000,
+        limits: Limits::default(),
+        commands,
+    }
+}
+
+pub(super) fn membership() -> MembershipRecord {
+    let address = |node: u64| NodeAddress {
+        client: format!("127.0.0.1:{}", 7000 + node),
+        peer: format!("127.0.0.1:{}", 7100 + node),
+        http: format!("127.0.0.1:{}", 7200 + node),
+    };
+    MembershipRecord {
+        configs: vec![[1, 2, 3].into(), [1, 2].into()],
+        nodes: (1..=4).map(|node| (node, address(node))).collect(),
+    }
+}
+
+pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
+    let refused = Rejection::exhausted("too many");
+    vec![
+        (
+            "session_created",
+            Ok(Answer::SessionCreated { created: true }),
+        ),
+        (
+            "session_deleted",
+            Ok(Answer::SessionDeleted {
+                existed: true,
+                variables: 300,
+            }),
+        ),
+        (
+            "session_touched",
+            Ok(Answer::SessionTouched { valid: false }),
+        ),
+        (
+            "variable_registered",
+            Ok(Answer::VariableRegistered {
+                id: "var_x_1".into(),
+                version: 1,
+            }),
+        ),
+        (
+            "variables_set",
+            Ok(Answer::VariablesSet {
+                versions: [("x".to_owned(), 2)].into(),
+                refused: [("y".to_owned(), refused.clone())].into(),
+            }),
+        ),
+        ("variable_deleted", Ok(Answer::VariableDeleted)),
+        ("rejected", Err(refused)),
+    ]
+}
+
+pub(super) fn rows() -> Vec<(&'static str, Row)> {
+    vec![
+        (
+            "head",
+            Row::Head(HeadRow {
+                position: 70_000,
+                time_ms: 1_700_000_000_000,
+                sessions: 3,
+                requests: Ring { first: 1, next: 2 },
+            }),
+        ),
+        (
+            "session",
+            Row::Session(SessionRow {
+                id: "session-1".into(),
+                metadata: map(&[("a", "b")]),
+                created_ms: 1_700_000_000_000,
+                ttl_ms: 3_600_000,
+                touched_ms: 1_700_000_000_001,
+                revision: 7,
+                variables: 2,
+                requests: Ring { first: 0, next: 5 },
+            }),
+        ),
+        (
+            "variable",
+            Row::Variable(VariableRow {
+                id: "var_x_1".into(),
+                name: "x".into(),
+                type_name: "string".into(),
+                value: Value::String("text".into()),
+                constraints_json: String::new(),
+                metadata: map(&[]),
+                version: 2,
+                created_ms: 1,
+                updated_ms: 2,
+                position: 3,
+            }),
+        ),
+        (
+            "request",
+            Row::Request(RequestRow {
+                answer: Answer::VariableDeleted,
+                time_ms: 1_700_000_000_000,
+            }),
+        ),
+        (
+            "request_order",
+            Row::RequestOrder("request-1".into(), 1_700_000_000_000),
+        ),
+        ("deadline", Row::Deadline),
+    ]
+}
+
+#[test]
+fn golden_payloads() {
+    let payloads = [
+        ("blank", EntryPayload::Blank),
+        ("proposal", EntryPayload::Proposal(proposal())),
+        ("membership", EntryPayload::Membership(membership())),
+    ];
+    for (name, payload) in payloads {
+        let encode = |payload: &EntryPayload| payload::encode(payload).unwrap().to_vec();
+        golden(&format!("payload_{name}"), &payload, encode, |bytes| {
+            payload::decode(bytes).unwrap()
+        });
+    }
+}
+
+#[test]
+fn golden_commands_and_outcomes() {
+    for (name, command) in commands() {
+        let encode = |command: &Command| command::encode(command).unwrap();
+        golden(&format!("command_{name}"), &command, encode, |bytes| {
+            command::decode(bytes).unwrap()
+        });
+    }
+    for (name, outcome) in outcomes() {
+        let encode = |outcome: &Outcome| outcome::encode(outcome).unwrap();
+        golden(&format!("outcome_{name}"), &outcome, encode, |bytes| {
+            outcome::decode(bytes).unwrap()
+        });
+    }
+}
+
+#[test]
+fn golden_rows() {
+    for (name, row) in rows() {
+        let encode = |row: &Row| row::encode(row).unwrap();
+        golden(&format!("row_{name}"), &row, encode, |bytes| {
+            row::decode(bytes).unwrap()
+        });
+    }
+}
+
+#[test]
+fn golden_keys() {
+    let id = || "session-1".to_owned();
+    let keys = [
+        ("session", RowKey::Session(id())),
+        ("variable", RowKey::Variable(id(), "x".into())),
+        ("request", RowKey::Request(id(), "request-1".into())),
+        ("request_order", RowKey::RequestOrder(id(), 258)),
+        ("deadline", RowKey::Deadline(1_700_000_000_000, id())),
+    ];
+    for (name, key) in keys {
+        let (column, _) = keys::row_key(&key).unwrap();
+        let encode = |key: &RowKey| keys::row_key(key).unwrap().1;
+        let decode = |bytes: &[u8]| keys::decode_row_key(column, bytes).unwrap();
+        golden(&format!("key_{name}"), &key, encode, decode);
+    }
+    golden(
+        "key_log",
+        &258,
+        |index| keys::log::encode(*index).to_vec(),
+        |bytes| keys::log::decode(bytes).unwrap(),
+    );
+    golden(
+        "key_event",
+        &258,
+        |position| keys::position::encode(*position).to_vec(),
+        |bytes| keys::position::decode(bytes).unwrap(),
+    );
+    let event = (id(), 258);
+    let encode = |event: &(String, u64)| keys::session_event::encode(&event.0, event.1).unwrap();
+    golden("key_session_event", &event, encode, |bytes| {
+        let (id, position) = keys::session_event::decode(bytes).unwrap();
+        (id.to_owned(), position)
+    });
+}
+
+#[test]
+fn golden_stored_values() {
+    let payload = payload::encode(&EntryPayload::Blank).unwrap();
+    let entry = LogEntry {
+        id: EntryId { term: 3, index: 17 },
+        payload,
+    };
+    golden("log_entry", &entry, log_entry::encode, |bytes| {
+        log_entry::decode(17, bytes).unwrap()
+    });
+    let event = (
+        stored_event::chain(&stored_event::GENESIS, b"event"),
+        b"event".to_vec(),
+    );
+    let encode = |event: &([u8; 32], Vec<u8>)| stored_event::encode(&event.0, &event.1);
+    golden("stored_event", &event, encode, |bytes| {
+        let (hash, bytes) = stored_event::decode(1, bytes).unwrap();
+        (hash, bytes.to_vec())
+    });
+}
+
+#[test]
+fn golden_marks() {
+    let id = EntryId { term: 3, index: 17 };
+    let vote = VoteRecord {
+        term: 3,
+        node_id: 2,
+        committed: true,
+    };
+    golden(
+        "meta_vote",
+        &vote,
+        |vote| meta::seal_vote(vote).unwrap(),
+        |bytes| meta::open_vote(bytes).unwrap(),
+    );
+    golden(
+        "meta_mark",
+        &Some(id),
+        |mark| meta::seal_mark(mark).unwrap(),
+        |bytes| meta::open_mark(bytes).unwrap(),
+    );
+    let applied = meta::AppliedMeta {
+        last: Some(id),
+        membership_id: Some(EntryId { term: 1, index: 0 }),
+        membership: membership(),
+    };
+    golden(
+        "meta_applied",
+        &applied,
+        |applied| meta::seal_applied(applied).unwrap(),
+        |bytes| meta::open_applied(bytes).unwrap(),
+    );
+    let chain = meta::ChainMeta {
+        position: 70_000,
+        hash: [7; 32],
+    };
+    golden(
+        "meta_chain",
+        &chain,
+        |chain| meta::seal_chain(chain).unwrap(),
+        |bytes| meta::open_chain(bytes).unwrap(),
+    );
+}

@@ -1,0 +1,48 @@
+//! An event's value in the `events` column: version (1), chain hash (32), the event's bytes (protobuf, which
+//! the hash covers).
+
+use crate::error::CodecError;
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 33;
+
+/// The hash of an event: blake3 of the previous event's hash and the stored bytes. The first event follows
+/// [`GENESIS`].
+pub fn chain(previous: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous);
+    hasher.update(bytes);
+    *hasher.finalize().as_bytes()
+}
+
+/// The hash in front of the first event.
+pub const GENESIS: [u8; 32] = [0; 32];
+
+/// The value of an event; its position is the key.
+pub fn encode(hash: &[u8; 32], bytes: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEADER_BYTES + bytes.len());
+    value.push(VERSION);
+    value.extend_from_slice(hash);
+    value.extend_from_slice(bytes);
+    value
+}
+
+/// Hash and bytes of the event at a position.
+pub fn decode(position: u64, value: &[u8]) -> Result<([u8; 32], &[u8]), CodecError> {
+    let what = || format!("event {position}");
+    let Some((header, bytes)) = value.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(CodecError::damaged(
+            what(),
+            format!("{} bytes", value.len()),
+        ));
+    };
+    let [version, hash @ ..] = *header;
+    if version != VERSION {
+        return Err(CodecError::UnknownVersion {
+            what: what(),
+            found: version,
+            known: VERSION,
+        });
+    }
+    Ok((hash, bytes))
+}

@@ -1,0 +1,110 @@
+//! The RocksDB instance of the state, and how it is tuned: small memory, two background jobs, events
+//! compressed harder than rows.
+
+use std::io;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options,
+};
+
+use crate::codec::keys::RowColumn;
+use crate::error::rocks;
+
+pub(super) const EVENTS: &str = "events";
+pub(super) const EVENT_BY_SESSION: &str = "event_by_session";
+pub(super) const SESSIONS: &str = "sessions";
+pub(super) const VARIABLES: &str = "variables";
+pub(super) const REQUESTS: &str = "requests";
+pub(super) const REQUEST_ORDER: &str = "request_order";
+pub(super) const DEADLINES: &str = "deadlines";
+pub(super) const META: &str = "meta";
+
+pub(super) const ALL: [&str; 8] = [
+    EVENTS,
+    EVENT_BY_SESSION,
+    SESSIONS,
+    VARIABLES,
+    REQUESTS,
+    REQUEST_ORDER,
+    DEADLINES,
+    META,
+];
+
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
+const WRITE_BUFFERS_BYTES_MAX: usize = 64 << 20;
+const WAL_BYTES_MAX: u64 = 256 << 20;
+const OPEN_FILES_MAX: i32 = 1_000;
+const BACKGROUND_JOBS: i32 = 2;
+const INFO_LOGS_KEPT: usize = 2;
+const INFO_LOG_BYTES_MAX: usize = 4 << 20;
+const BLOOM_BITS: f64 = 10.0;
+
+/// The column family that holds the rows of a column; the cluster's row is one of the records in `meta`.
+pub(super) fn of_rows(column: RowColumn) -> &'static str {
+    match column {
+        RowColumn::Head => META,
+        RowColumn::Sessions => SESSIONS,
+        RowColumn::Variables => VARIABLES,
+        RowColumn::Requests => REQUESTS,
+        RowColumn::RequestOrder => REQUEST_ORDER,
+        RowColumn::Deadlines => DEADLINES,
+    }
+}
+
+pub(super) fn open(path: &Path) -> io::Result<DB> {
+    DB::open_cf_descriptors(&instance(), path, columns())
+        .map_err(rocks(&format!("open the state in {}", path.display())))
+}
+
+pub(super) fn open_read_only(path: &Path) -> io::Result<DB> {
+    DB::open_cf_descriptors_read_only(&instance(), path, columns(), false).map_err(rocks(&format!(
+        "open the state in {} for reading",
+        path.display()
+    )))
+}
+
+fn columns() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    ALL.iter()
+        .map(|name| ColumnFamilyDescriptor::new(*name, column(name, &cache)))
+        .collect()
+}
+
+fn instance() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // All columns are flushed together, so that after a crash no column is ahead of another.
+    options.set_atomic_flush(true);
+    options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES_MAX);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_paranoid_checks(true);
+    options.set_keep_log_file_num(INFO_LOGS_KEPT);
+    options.set_max_log_file_size(INFO_LOG_BYTES_MAX);
+    options.set_log_level(LogLevel::Warn);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+fn column(name: &str, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    if matches!(name, SESSIONS | VARIABLES | REQUESTS) {
+        table.set_bloom_filter(BLOOM_BITS, false);
+    }
+    let mut options = Options::default();
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_compression_type(DBCompressionType::Lz4);
+    if name == EVENTS {
+        options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    }
+    options.set_block_based_table_factory(&table);
+    options
+}

@@ -1,0 +1,123 @@
+//! Reading stored events. They are only ever added, so that no view is needed.
+
+use std::io;
+
+use rocksdb::{Direction, IteratorMode, ReadOptions};
+
+use super::columns;
+use super::db::StateDb;
+use crate::codec::{keys, stored_event};
+use crate::error::{damaged, rocks};
+
+/// An event as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its position, from 1.
+    pub position: u64,
+    /// Its bytes, protobuf.
+    pub bytes: Vec<u8>,
+    /// blake3 of the previous event's hash and these bytes.
+    pub hash: [u8; 32],
+}
+
+/// Events from a position on, at most `limit`, until `bytes_max` is passed; at least one where there is one.
+pub(super) fn from(
+    db: &StateDb,
+    position: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> io::Result<Vec<StoredEvent>> {
+    let start = keys::position::encode(position);
+    let mode = IteratorMode::From(&start, Direction::Forward);
+    let mut found = Vec::new();
+    let mut bytes_found = 0;
+    for item in db
+        .raw()
+        .iterator_cf(db.column(columns::EVENTS)?, mode)
+        .take(limit)
+    {
+        let (key, value) = item.map_err(rocks("read events"))?;
+        let event = decode(keys::position::decode(&key)?, &value)?;
+        bytes_found += event.bytes.len();
+        found.push(event);
+        if bytes_found >= bytes_max {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Events of a session, of all its lives, from a position on.
+pub(super) fn of_session(
+    db: &StateDb,
+    session_id: &str,
+    position: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> io::Result<Vec<StoredEvent>> {
+    let start = keys::session_event::encode(session_id, position)?;
+    let mut options = ReadOptions::default();
+    let (_, prefix) = keys::row_prefix(&snakepit_machine::RowPrefix::Variables(session_id.into()))?;
+    if let Some(end) = keys::prefix_end(&prefix) {
+        options.set_iterate_upper_bound(end);
+    }
+    let mode = IteratorMode::From(&start, Direction::Forward);
+    let family = db.column(columns::EVENT_BY_SESSION)?;
+    let mut found = Vec::new();
+    let mut bytes_found = 0;
+    for item in db.raw().iterator_cf_opt(family, options, mode).take(limit) {
+        let (key, _) = item.map_err(rocks("read a session's events"))?;
+        let (_, position) = keys::session_event::decode(&key)?;
+        let event = at(db, position)?;
+        bytes_found += event.bytes.len();
+        found.push(event);
+        if bytes_found >= bytes_max {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Position of the first event with at least this revision in the session's last life. Walks back from the
+/// session's end: its cost grows with the number of later events.
+pub(super) fn position_of_revision(
+    db: &StateDb,
+    session_id: &str,
+    revision: u64,
+) -> io::Result<Option<u64>> {
+    let end = keys::session_event::encode(session_id, u64::MAX)?;
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(keys::session_event::encode(session_id, 0)?);
+    let mode = IteratorMode::From(&end, Direction::Reverse);
+    let family = db.column(columns::EVENT_BY_SESSION)?;
+    let mut found = None;
+    let mut later = u64::MAX;
+    for item in db.raw().iterator_cf_opt(family, options, mode) {
+        let (key, value) = item.map_err(rocks("read a session's events"))?;
+        let at = keys::session_event::decode_value(&value)?;
+        if at < revision || at >= later {
+            break;
+        }
+        found = Some(keys::session_event::decode(&key)?.1);
+        later = at;
+    }
+    Ok(found)
+}
+
+fn at(db: &StateDb, position: u64) -> io::Result<StoredEvent> {
+    let key = keys::position::encode(position);
+    let value = db.raw().get_pinned_cf(db.column(columns::EVENTS)?, key);
+    let Some(value) = value.map_err(rocks("read events"))? else {
+        return Err(damaged(format_args!("event {position} is missing")));
+    };
+    decode(position, &value)
+}
+
+fn decode(position: u64, value: &[u8]) -> io::Result<StoredEvent> {
+    let (hash, bytes) = stored_event::decode(position, value)?;
+    Ok(StoredEvent {
+        position,
+        bytes: bytes.to_vec(),
+        hash,
+    })
+}

@@ -1,0 +1,54 @@
+//! Reading rows as the machine does: at the latest state.
+
+use std::io;
+use std::sync::Arc;
+
+use snakepit_machine::{Row, RowKey, Rows, RowsError};
+
+use super::columns;
+use super::commit::stored_key;
+use super::db::StateDb;
+use crate::codec::row;
+use crate::error::rocks;
+
+/// Rows at the latest state: two reads may see different states, a [`super::StateView`] may not.
+#[derive(Clone)]
+pub struct LatestRows {
+    pub(super) db: Arc<StateDb>,
+}
+
+impl Rows for LatestRows {
+    fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        DbRows(&self.db).get(key)
+    }
+}
+
+/// The same, for as long as an apply takes.
+pub(super) struct DbRows<'a>(pub &'a StateDb);
+
+impl Rows for DbRows<'_> {
+    fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        read(key, |family, bytes| {
+            let bytes = self.0.raw().get_pinned_cf(self.0.column(family)?, bytes);
+            let Some(bytes) = bytes.map_err(rocks("read rows"))? else {
+                return Ok(None);
+            };
+            Ok(Some(row::decode(&bytes)?))
+        })
+    }
+}
+
+/// Read a row through `get`, which takes the column family and the stored key.
+pub(super) fn read(
+    key: &RowKey,
+    get: impl FnOnce(&'static str, &[u8]) -> io::Result<Option<Row>>,
+) -> Result<Option<Row>, RowsError> {
+    // An id that is too long for a key is in no row.
+    let Ok((column, bytes)) = stored_key(key) else {
+        return Ok(None);
+    };
+    get(columns::of_rows(column), &bytes).map_err(|error| RowsError {
+        key: format!("{key:?}"),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,239 @@
+//! The read API of the state, and replays of its events.
+
+mod suite;
+
+use proptest::prelude::*;
+use snakepit_machine::{Body, Row, RowKey, Rows, RowsExt, Value};
+use snakepit_storage::{
+    ApplyEntry, MemoryState, Replay, ReplayError, StateStorage, StateStore, StoredEvent,
+};
+use suite::{apply, command, create, delete, expire, history, register, set, touch};
+
+fn replayed(events: &[StoredEvent]) -> Replay {
+    let mut replay = Replay::new();
+    for event in events {
+        replay.feed(event).unwrap();
+    }
+    replay
+}
+
+fn filled() -> (tempfile::TempDir, StateStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateStore::open(dir.path()).unwrap();
+    state.apply(history()).unwrap();
+    (dir, state)
+}
+
+#[test]
+fn events_and_their_chain() {
+    let (_dir, state) = filled();
+    let events = state.events(0, 1_000, usize::MAX).unwrap();
+    assert_eq!(events.len() as u64, state.head().position);
+    assert_eq!(events.last().unwrap().hash, state.head().chain_head);
+    assert!(
+        events
+            .iter()
+            .zip(1..)
+            .all(|(event, position)| event.position == position)
+    );
+    assert_eq!(state.events(3, 2, usize::MAX).unwrap(), events[2..4]);
+    assert_eq!(state.events(3, 10, 1).unwrap(), events[2..3]);
+    assert_eq!(state.events(1_000, 10, 1).unwrap(), []);
+
+    let replay = replayed(&events);
+    assert_eq!(replay.chain_head(), state.head().chain_head);
+    assert_eq!(replay.rows_digest().unwrap(), state.rows_digest().unwrap());
+    assert_eq!(
+        replay.rows().head().unwrap().sessions,
+        state.head().sessions
+    );
+}
+
+#[test]
+fn a_session_has_its_events_of_all_its_lives() {
+    let (_dir, state) = filled();
+    let events = state.session_events("c", 0, 100, usize::MAX).unwrap();
+    let decode = |event: &StoredEvent| snakepit_proto::events::decode(&event.bytes).unwrap();
+    let revisions: Vec<_> = events.iter().map(|event| decode(event).revision).collect();
+    assert_eq!(revisions, [1, 2, 3, 1]);
+    assert!(events.iter().all(|event| decode(event).session_id == "c"));
+    let last = events.last().unwrap().position;
+    assert_eq!(
+        state.session_events("c", last, 100, usize::MAX).unwrap(),
+        events[3..]
+    );
+    assert_eq!(state.position_of_revision("c", 1).unwrap(), Some(last));
+    assert_eq!(state.position_of_revision("c", 0).unwrap(), Some(last));
+    assert_eq!(state.position_of_revision("c", 2).unwrap(), None);
+    let of_a = state.session_events("a", 0, 100, usize::MAX).unwrap();
+    assert_eq!(
+        state.position_of_revision("a", 2).unwrap(),
+        Some(of_a[1].position)
+    );
+    assert_eq!(
+        state.session_events("none", 0, 100, usize::MAX).unwrap(),
+        []
+    );
+}
+
+#[test]
+fn lists_and_deadlines() {
+    let (_dir, state) = filled();
+    let reader = state.reader();
+    let view = reader.view();
+    let ids = |after: Option<&str>, limit| -> Vec<_> {
+        let sessions = view.list_sessions(after, limit).unwrap();
+        sessions.into_iter().map(|session| session.id).collect()
+    };
+    assert_eq!(ids(None, 10), ["a", "b", "c"]);
+    assert_eq!(ids(None, 2), ["a", "b"]);
+    assert_eq!(ids(Some("a"), 10), ["b", "c"]);
+    let names = |session: &str, after: Option<&str>| -> Vec<_> {
+        let variables = view.list_variables(session, after, 10).unwrap();
+        variables
+            .into_iter()
+            .map(|variable| variable.name)
+            .collect()
+    };
+    assert_eq!(names("a", None), ["x", "y"]);
+    assert_eq!(names("a", Some("x")), ["y"]);
+    assert_eq!(names("c", None), [""; 0]);
+    assert_eq!(state.next_deadline().unwrap(), Some(6_000));
+    let due = state.due_sessions(10_000, 10).unwrap();
+    assert_eq!(due, [(6_000, "b".to_owned()), (9_003, "c".to_owned())]);
+    assert_eq!(state.due_sessions(5_999, 10).unwrap(), []);
+    assert_eq!(state.due_sessions(u64::MAX, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn a_view_holds_still() {
+    let (_dir, state) = filled();
+    let reader = state.reader();
+    let view = reader.view();
+    let before = view.rows_digest().unwrap();
+    let put = set("a", "x", Value::Integer(100.into()), 0);
+    state
+        .apply(vec![apply(6, 2_000, vec![command("", put)])])
+        .unwrap();
+    assert_eq!(view.rows_digest().unwrap(), before);
+    assert_ne!(state.rows_digest().unwrap(), before);
+    let value = |rows: &dyn Rows| rows.variable("a", "x").unwrap().unwrap().value;
+    assert_eq!(value(&view), Value::Integer(8.into()));
+    assert_eq!(value(&state.rows()), Value::Integer(100.into()));
+    assert_eq!(view.applied().unwrap().last.unwrap().index, 5);
+    let long = RowKey::Variable("s".repeat(100_000), "x".into());
+    assert_eq!(state.rows().get(&long).unwrap(), None::<Row>);
+}
+
+#[test]
+fn a_replay_names_what_is_damaged() {
+    let (_dir, state) = filled();
+    let events = state.events(1, 100, usize::MAX).unwrap();
+    let mut replay = replayed(&events[..2]);
+    let error = replay.feed(&events[3]).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ReplayError::OutOfOrder {
+                expected: 3,
+                found: 4
+            }
+        ),
+        "{error}"
+    );
+    let mut damaged = events[2].clone();
+    damaged.bytes[0] ^= 1;
+    let error = replay.feed(&damaged).unwrap_err();
+    assert!(
+        matches!(error, ReplayError::BrokenChain { position: 3, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("event 3"), "{error}");
+    let bytes = b"not an event".to_vec();
+    let hash = snakepit_storage::codec::stored_event::chain(&replay.chain_head(), &bytes);
+    let error = replay
+        .feed(&StoredEvent {
+            position: 3,
+            bytes,
+            hash,
+        })
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::Undecodable { position: 3, .. }),
+        "{error}"
+    );
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let session = prop_oneof!["[ab]", "s[0-9]"];
+    let name = "[xyz]";
+    let value = prop_oneof![
+        any::<i64>().prop_map(|number| Value::Integer(number.into())),
+        any::<f64>().prop_map(Value::Float),
+        ".{0,8}".prop_map(Value::String),
+    ];
+    (session, name, value, 0u64..3, 0..12).prop_map(|(session, name, value, version, which)| {
+        let session = session.as_str();
+        match which {
+            0..=2 => create(session, 1_000 + version * 500),
+            3 => delete(session),
+            4 => touch(session),
+            5 => expire(session),
+            6..=8 => register(session, &name, value),
+            9..=10 => set(session, &name, value, version),
+            _ => suite::delete_variable(session, &name),
+        }
+    })
+}
+
+fn entries() -> impl Strategy<Value = Vec<Vec<ApplyEntry>>> {
+    let request = prop_oneof![3 => Just(String::new()), 2 => "r[0-9]"];
+    let commands = proptest::collection::vec((request, body()), 0..6);
+    let steps = proptest::collection::vec((0u64..400, any::<bool>(), commands), 1..60);
+    steps.prop_map(|steps| {
+        let mut groups: Vec<Vec<ApplyEntry>> = vec![Vec::new()];
+        let mut time_ms = 1_000;
+        for (index, (later, begins, commands)) in steps.into_iter().enumerate() {
+            time_ms += later;
+            let commands = commands
+                .into_iter()
+                .map(|(id, body)| command(&id, body))
+                .collect();
+            if begins {
+                groups.push(Vec::new());
+            }
+            groups
+                .last_mut()
+                .unwrap()
+                .push(apply(index as u64, time_ms, commands));
+        }
+        groups
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Rows on disk, rows in memory and rows of a replay are the same bytes.
+    #[test]
+    fn disk_memory_and_replay_agree(groups in entries()) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = StateStore::open(dir.path()).unwrap();
+        let memory = MemoryState::new(dir.path().join("memory"));
+        for group in groups {
+            let on_disk = disk.apply(group.clone()).unwrap();
+            prop_assert_eq!(on_disk, memory.apply(group).unwrap());
+            prop_assert_eq!(disk.head(), memory.head());
+        }
+        let digest = disk.rows_digest().unwrap();
+        prop_assert_eq!(digest, memory.rows_digest().unwrap());
+        let events = disk.events(1, usize::MAX, usize::MAX).unwrap();
+        prop_assert_eq!(&events, &memory.events(1, usize::MAX));
+        let replay = replayed(&events);
+        prop_assert_eq!(replay.rows_digest().unwrap(), digest);
+        prop_assert_eq!(replay.chain_head(), disk.head().chain_head);
+        drop(disk);
+        let again = StateStore::open(dir.path()).unwrap();
+        prop_assert_eq!(again.rows_digest().unwrap(), digest);
+    }
+}

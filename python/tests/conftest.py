@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fake_node import FakeNode, Link
+
+# A busy machine is slow, not wrong; a failure prints what repeats it.
+settings.register_profile(
+    "snakepit", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("snakepit")
 
 
 @pytest.fixture

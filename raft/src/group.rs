@@ -88,7 +88,7 @@ impl Group {
         let state = State::new(stores.state.clone())?;
         let applied = state.applied_index();
         let network = Network { channels: channels.clone() };
-        let raft = Raft::new(node_id, config, network, Log::new(stores.log), state)
+        let raft = Raft::new(node_id, config, network, Log::new(stores.log, options.append_bytes_max), state)
             .await
             .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
 

@@ -13,25 +13,23 @@ use tokio::sync::oneshot;
 use crate::convert;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
-/// Bytes of entries that one read gives at most, unless a single entry is larger.
-pub(crate) const READ_BYTES_MAX: usize = 4 << 20;
-
 /// A log store; cheap to clone.
 #[derive(Debug)]
 pub struct Log<L> {
     store: Arc<L>,
+    read_bytes_max: usize,
 }
 
 impl<L> Log<L> {
-    /// Over this store.
-    pub fn new(store: Arc<L>) -> Self {
-        Self { store }
+    /// Over this store. One read for a follower gives at most so many bytes, unless one entry is larger.
+    pub fn new(store: Arc<L>, read_bytes_max: usize) -> Self {
+        Self { store, read_bytes_max }
     }
 }
 
 impl<L> Clone for Log<L> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone() }
+        Self { store: self.store.clone(), read_bytes_max: self.read_bytes_max }
     }
 }
 
@@ -74,7 +72,7 @@ impl<L: LogStorage> RaftLogReader<TypeConfig> for Log<L> {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start..end, READ_BYTES_MAX)
+        self.read(start..end, self.read_bytes_max)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {

@@ -19,8 +19,8 @@ pub struct RaftOptions {
     pub snapshot_entries: u64,
     /// Entries that stay in the log though a snapshot covers them.
     pub log_entries_kept: u64,
-    /// Entries in one message to a follower at most.
-    pub append_entries_max: u64,
+    /// Bytes of entries in one message to a follower at most; an entry that is larger travels alone.
+    pub append_bytes_max: usize,
     /// Commands in one entry at most.
     pub proposal_commands_max: usize,
     /// Bytes of commands after which an entry takes no more.
@@ -47,7 +47,7 @@ impl RaftOptions {
             election_timeout_max_ms: 800,
             snapshot_entries: 100_000,
             log_entries_kept: 10_000,
-            append_entries_max: 256,
+            append_bytes_max: 1 << 20,
             proposal_commands_max: 512,
             proposal_bytes_max: 256 << 10,
             proposals_in_flight_max: 4,
@@ -70,7 +70,8 @@ impl RaftOptions {
             heartbeat_interval: self.heartbeat_interval_ms,
             election_timeout_min: self.election_timeout_min_ms,
             election_timeout_max: self.election_timeout_max_ms,
-            max_payload_entries: self.append_entries_max,
+            // Bytes bound a message, see `append_bytes_max`; this only bounds the number of small entries.
+            max_payload_entries: 4_096,
             replication_lag_threshold: self.snapshot_entries.saturating_add(self.log_entries_kept),
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
             max_in_snapshot_log_to_keep: self.log_entries_kept,

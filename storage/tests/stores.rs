@@ -150,3 +150,46 @@ fn state_is_there_after_reopening() {
     assert!(reader.build_snapshot().is_err());
     assert!(StateStore::open_read_only(&dir.path().join("none")).is_err());
 }
+
+/// The log's one WAL file after 100 appends, each flushed by itself.
+fn wal_of_hundred_appends(dir: &std::path::Path) -> std::path::PathBuf {
+    let log = RaftStore::open(dir).unwrap();
+    for index in 0..100 {
+        wait(|flushed| log.append(vec![entry_of(1, index, 1_000)], flushed));
+    }
+    drop(log);
+    let files = std::fs::read_dir(dir.join("raft"))
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let is_wal = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "log");
+    files
+        .filter(is_wal)
+        .max_by_key(|path| path.metadata().unwrap().len())
+        .unwrap()
+}
+
+#[test]
+fn a_torn_end_of_the_log_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = wal_of_hundred_appends(dir.path());
+    let length = path.metadata().unwrap().len();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(length - 10).unwrap();
+    let log = RaftStore::open(dir.path()).unwrap();
+    assert_eq!(log.bounds().unwrap(), (None, Some(id(1, 98))));
+}
+
+#[test]
+fn damage_within_the_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = wal_of_hundred_appends(dir.path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = RaftStore::open(dir.path())
+        .err()
+        .expect("the log is damaged");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert!(error.to_string().contains("hint:"), "{error}");
+}

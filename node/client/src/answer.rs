@@ -17,19 +17,28 @@ pub struct Answer<T> {
 impl<T> Answer<T> {
     /// The same index with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        Answer { value: change(self.value), index: self.index }
+        Answer {
+            value: change(self.value),
+            index: self.index,
+        }
     }
 
     pub(crate) fn try_map<U, E>(
         self,
         change: impl FnOnce(T) -> Result<U, E>,
     ) -> Result<Answer<U>, E> {
-        Ok(Answer { value: change(self.value)?, index: self.index })
+        Ok(Answer {
+            value: change(self.value)?,
+            index: self.index,
+        })
     }
 
     pub(crate) fn of(response: tonic::Response<T>) -> Self {
         let index = index_of(response.metadata());
-        Self { value: response.into_inner(), index }
+        Self {
+            value: response.into_inner(),
+            index,
+        }
     }
 }
 
@@ -42,6 +51,8 @@ impl<T> Deref for Answer<T> {
 }
 
 fn index_of(metadata: &MetadataMap) -> u64 {
-    let text = metadata.get(headers::INDEX).and_then(|value| value.to_str().ok());
+    let text = metadata
+        .get(headers::INDEX)
+        .and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

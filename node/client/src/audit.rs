@@ -52,8 +52,13 @@ struct Reading {
 impl Client {
     /// Stored events in order. Where the node fails, goes on at another one behind the last event.
     pub fn read_events(&self, query: EventQuery) -> EventStream {
-        let reading =
-            Reading { client: self.clone(), query, open: None, breaks: 0, done: false };
+        let reading = Reading {
+            client: self.clone(),
+            query,
+            open: None,
+            breaks: 0,
+            done: false,
+        };
         Box::pin(stream::unfold(reading, |mut reading| async move {
             let item = reading.next().await?;
             reading.done |= item.is_err();
@@ -64,9 +69,13 @@ impl Client {
     /// Position, chain head and digest of all rows of the asked node, at one log index; waits until that node
     /// has applied `at_least_index`.
     pub async fn digest(&self, at_least_index: u64) -> Result<DigestResponse, ClientError> {
-        let send = |channel, request| async move { AuditClient::new(channel).digest(request).await };
+        let send =
+            |channel, request| async move { AuditClient::new(channel).digest(request).await };
         let request = DigestRequest { at_least_index };
-        Ok(self.call(Repeat::Read, Patience::Whole, request, send).await?.value)
+        Ok(self
+            .call(Repeat::Read, Patience::Whole, request, send)
+            .await?
+            .value)
     }
 
     /// All rows of the asked node, at one log index.
@@ -78,7 +87,10 @@ impl Client {
                 .await
         };
         let request = ReadRowsRequest {};
-        let rows = self.call(Repeat::Read, Patience::Stream, request, send).await?.value;
+        let rows = self
+            .call(Repeat::Read, Patience::Stream, request, send)
+            .await?
+            .value;
         let endpoint = self.endpoint();
         Ok(Box::pin(rows.map(move |row| {
             row.map_err(|status| Failure::of(endpoint.authority(), &status).error)
@@ -98,7 +110,10 @@ impl Client {
                 .read_events(request)
                 .await
         };
-        Ok(self.call(Repeat::Read, Patience::Stream, request, send).await?.value)
+        Ok(self
+            .call(Repeat::Read, Patience::Stream, request, send)
+            .await?
+            .value)
     }
 }
 

@@ -34,7 +34,10 @@ mod tests {
         assert_eq!(wait(2, 3), Duration::ZERO);
         for (tries, low, high) in [(3, 20, 40), (6, 40, 80), (300, 500, 1_000)] {
             let waited = wait(tries, 3).as_millis();
-            assert!((low..=high).contains(&waited), "{waited} ms after {tries} tries");
+            assert!(
+                (low..=high).contains(&waited),
+                "{waited} ms after {tries} tries"
+            );
         }
     }
 }

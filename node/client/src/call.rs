@@ -69,7 +69,12 @@ impl Client {
         };
         let began = Instant::now();
         let deadline = began + self.options.timeout;
-        let mut tries = Tries { began, deadline, count: 0, maybe_done: false };
+        let mut tries = Tries {
+            began,
+            deadline,
+            count: 0,
+            maybe_done: false,
+        };
         loop {
             let (number, node) = self.node();
             let budget = self.budget(patience, deadline);
@@ -109,7 +114,11 @@ impl Client {
         if !again {
             return Err(failure.error);
         }
-        let nodes = if self.pinned.is_some() { 1 } else { self.pool.len() };
+        let nodes = if self.pinned.is_some() {
+            1
+        } else {
+            self.pool.len()
+        };
         let wait = backoff::wait(tries.count, nodes);
         if Instant::now() + wait + ATTEMPT_MIN < tries.deadline {
             return Ok(wait);
@@ -125,7 +134,9 @@ impl Client {
     }
 
     fn budget(&self, patience: Patience, deadline: Instant) -> Duration {
-        let left = deadline.saturating_duration_since(Instant::now()).max(ATTEMPT_MIN);
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(ATTEMPT_MIN);
         match patience {
             Patience::Whole => left,
             Patience::Attempt | Patience::Stream => left.min(self.options.attempt_timeout),
@@ -155,7 +166,11 @@ impl Client {
 
 fn given_up(tries: &Tries, repeat: Repeat, last: &ClientError) -> ClientError {
     let spent = tries.began.elapsed();
-    let text = format!("given up after {spent:.1?} and {} tries: {}", tries.count, last.message());
+    let text = format!(
+        "given up after {spent:.1?} and {} tries: {}",
+        tries.count,
+        last.message()
+    );
     if tries.maybe_done && repeat != Repeat::Read {
         ClientError::Unknown(text)
     } else {

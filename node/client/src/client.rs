@@ -30,7 +30,12 @@ impl Client {
         let endpoints: Vec<_> = endpoints.into_iter().collect();
         let pool = Pool::new(&endpoints, options.connect_timeout)?;
         let (pool, options) = (Arc::new(pool), Arc::new(options));
-        Ok(Self { pool, options, pinned: None, request_id: None })
+        Ok(Self {
+            pool,
+            options,
+            pinned: None,
+            request_id: None,
+        })
     }
 
     /// A client of the same cluster that asks this node only.
@@ -39,7 +44,10 @@ impl Client {
     ///
     /// `Invalid` where it cannot be dialled, `Exhausted` where there are too many already.
     pub fn at(&self, endpoint: &Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { pinned: Some(self.pool.number_of(endpoint)?), ..self.clone() })
+        Ok(Self {
+            pinned: Some(self.pool.number_of(endpoint)?),
+            ..self.clone()
+        })
     }
 
     /// The nodes that it knows; the given ones first.

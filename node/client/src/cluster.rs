@@ -34,9 +34,13 @@ pub struct Tool {
 impl Client {
     /// Status of one node: the pinned one, or the one that is asked now.
     pub async fn status(&self) -> Result<StatusResponse, ClientError> {
-        let send = |channel, request| async move { ClusterClient::new(channel).status(request).await };
+        let send =
+            |channel, request| async move { ClusterClient::new(channel).status(request).await };
         let request = StatusRequest {};
-        Ok(self.call(Repeat::Read, Patience::Attempt, request, send).await?.value)
+        Ok(self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?
+            .value)
     }
 
     /// Status of each known node, in the order of `endpoints()`, asked at the same time.
@@ -58,16 +62,21 @@ impl Client {
         };
         let request = TransferLeaderRequest { to };
         // Doing it twice does no harm.
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|_| ()))
     }
 
     /// Have the asked node take a snapshot; the log index that it covers.
     pub async fn take_snapshot(&self) -> Result<u64, ClientError> {
-        let send =
-            |channel, request| async move { ClusterClient::new(channel).take_snapshot(request).await };
+        let send = |channel, request| async move {
+            ClusterClient::new(channel).take_snapshot(request).await
+        };
         let request = TakeSnapshotRequest {};
-        let answer = self.call(Repeat::Deduplicated, Patience::Whole, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Whole, request, send)
+            .await?;
         Ok(answer.value.index)
     }
 
@@ -80,10 +89,17 @@ impl Client {
                 .await
         };
         let request = ListToolsRequest {};
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| {
             let tools = answer.tools.into_iter();
-            tools.map(|tool| Tool { spec: tool.spec.unwrap_or_default(), nodes: tool.nodes }).collect()
+            tools
+                .map(|tool| Tool {
+                    spec: tool.spec.unwrap_or_default(),
+                    nodes: tool.nodes,
+                })
+                .collect()
         }))
     }
 
@@ -96,7 +112,9 @@ impl Client {
                 .await
         };
         let request = ListWorkersRequest {};
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| answer.workers))
     }
 }

@@ -55,7 +55,9 @@ impl FromStr for Endpoint {
         if !port.parse::<u16>().is_ok_and(|port| port != 0) {
             return Err(bad("its port is not 1 to 65535"));
         }
-        Ok(Self { authority: rest.to_owned() })
+        Ok(Self {
+            authority: rest.to_owned(),
+        })
     }
 }
 
@@ -63,10 +65,17 @@ impl FromStr for Endpoint {
 /// `127.0.0.1:7001,7002,7003`.
 pub fn parse_endpoints(text: &str) -> Result<Vec<Endpoint>, ClientError> {
     let mut found: Vec<Endpoint> = Vec::new();
-    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+    for item in text
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
         let endpoint = match (found.last(), item.parse::<u16>()) {
             (Some(before), Ok(port)) => {
-                let host = before.authority.rsplit_once(':').map_or("", |(host, _)| host);
+                let host = before
+                    .authority
+                    .rsplit_once(':')
+                    .map_or("", |(host, _)| host);
                 format!("{host}:{port}").parse()?
             }
             _ => item.parse()?,
@@ -76,7 +85,8 @@ pub fn parse_endpoints(text: &str) -> Result<Vec<Endpoint>, ClientError> {
         }
     }
     if found.is_empty() {
-        let message = "no endpoint is given; hint: name at least one node, for example 127.0.0.1:7001";
+        let message =
+            "no endpoint is given; hint: name at least one node, for example 127.0.0.1:7001";
         return Err(ClientError::Invalid(message.into()));
     }
     Ok(found)

@@ -96,7 +96,12 @@ impl Failure {
     /// What a status means. Where the node does not say whether the request was done, the code does, and for
     /// a connection that broke, whether it had been made.
     pub fn of(endpoint: &str, status: &Status) -> Self {
-        let said = |name: &str| status.metadata().get(name).and_then(|value| value.to_str().ok());
+        let said = |name: &str| {
+            status
+                .metadata()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let local = status.source().is_some();
         let maybe_done = match said(headers::DONE) {
             Some("no") => false,
@@ -122,14 +127,21 @@ impl Failure {
             error: error_of(status.code(), maybe_done, message),
             maybe_done,
             transient,
-            leader: said(headers::LEADER).filter(|leader| !leader.is_empty()).map(str::to_owned),
+            leader: said(headers::LEADER)
+                .filter(|leader| !leader.is_empty())
+                .map(str::to_owned),
         }
     }
 
     /// A try that took too long.
     pub fn silent(endpoint: &str, waited: std::time::Duration) -> Self {
         let message = format!("{endpoint}: no answer within {waited:.1?}");
-        Self { error: ClientError::Unknown(message), maybe_done: true, transient: true, leader: None }
+        Self {
+            error: ClientError::Unknown(message),
+            maybe_done: true,
+            transient: true,
+            leader: None,
+        }
     }
 }
 
@@ -145,7 +157,11 @@ fn error_of(code: Code, maybe_done: bool, message: String) -> ClientError {
         Code::ResourceExhausted => ClientError::Exhausted,
         Code::Unavailable if !maybe_done => ClientError::Unavailable,
         Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled => {
-            if maybe_done { ClientError::Unknown } else { ClientError::Unavailable }
+            if maybe_done {
+                ClientError::Unknown
+            } else {
+                ClientError::Unavailable
+            }
         }
         Code::DataLoss => ClientError::Data,
         Code::Ok | Code::Internal | Code::Unimplemented => ClientError::Other,
@@ -158,7 +174,8 @@ pub(crate) fn from_refusal(text: &str) -> ClientError {
     let lower = text.to_lowercase();
     let make = if lower.contains("not found") || lower.contains("does not exist") {
         ClientError::NotFound
-    } else if lower.contains("version") && (lower.contains("mismatch") || lower.contains("expected"))
+    } else if lower.contains("version")
+        && (lower.contains("mismatch") || lower.contains("expected"))
     {
         ClientError::Conflict
     } else if lower.contains("locked") {
@@ -166,7 +183,11 @@ pub(crate) fn from_refusal(text: &str) -> ClientError {
     } else {
         ClientError::Invalid
     };
-    make(if text.is_empty() { "refused without a reason".to_owned() } else { text.to_owned() })
+    make(if text.is_empty() {
+        "refused without a reason".to_owned()
+    } else {
+        text.to_owned()
+    })
 }
 
 fn never_connected(status: &Status) -> bool {
@@ -175,7 +196,9 @@ fn never_connected(status: &Status) -> bool {
 
 /// The text of the deepest cause: the layers above say "transport error" and little more.
 fn innermost(status: &Status) -> String {
-    causes(status).last().map_or_else(|| status.message().to_owned(), ToString::to_string)
+    causes(status)
+        .last()
+        .map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
@@ -189,7 +212,9 @@ mod tests {
     fn status(code: Code, done: Option<&str>) -> Status {
         let mut status = Status::new(code, "text");
         if let Some(done) = done {
-            status.metadata_mut().insert(headers::DONE, done.parse().unwrap());
+            status
+                .metadata_mut()
+                .insert(headers::DONE, done.parse().unwrap());
         }
         status
     }

@@ -12,7 +12,11 @@ pub fn type_name_of(value: &Json) -> &'static str {
         Json::Null => "null",
         Json::Bool(_) => "boolean",
         Json::Number(number) => {
-            if number.to_string().contains(['.', 'e', 'E']) { "float" } else { "integer" }
+            if number.to_string().contains(['.', 'e', 'E']) {
+                "float"
+            } else {
+                "integer"
+            }
         }
         Json::String(_) => "string",
         Json::Array(_) => "list",
@@ -23,7 +27,10 @@ pub fn type_name_of(value: &Json) -> &'static str {
 /// A value as it travels; `type_name` is its own where `None`.
 pub fn any_from_json(value: &Json, type_name: Option<&str>) -> Any {
     let name = type_name.unwrap_or_else(|| type_name_of(value));
-    Any { type_url: format!("{TYPE_URL_PREFIX}{name}"), value: value.to_string().into_bytes() }
+    Any {
+        type_url: format!("{TYPE_URL_PREFIX}{name}"),
+        value: value.to_string().into_bytes(),
+    }
 }
 
 /// A value as it came; `null` where there is none.
@@ -32,7 +39,9 @@ pub fn any_from_json(value: &Json, type_name: Option<&str>) -> Any {
 ///
 /// `Other` where it is neither JSON nor one of protobuf's own wrappers.
 pub fn any_to_json(any: Option<&Any>) -> Result<Json, ClientError> {
-    let Some(any) = any.filter(|any| !any.value.is_empty()) else { return Ok(Json::Null) };
+    let Some(any) = any.filter(|any| !any.value.is_empty()) else {
+        return Ok(Json::Null);
+    };
     if let Ok(json) = serde_json::from_slice(&any.value) {
         return Ok(json);
     }
@@ -69,7 +78,10 @@ mod tests {
     #[test]
     fn packed_wrappers_and_nothing_are_read() {
         let type_url = "type.googleapis.com/google.protobuf.BoolValue".into();
-        let any = Any { type_url, value: vec![8, 1] };
+        let any = Any {
+            type_url,
+            value: vec![8, 1],
+        };
         assert_eq!(any_to_json(Some(&any)).unwrap(), json!(true));
         assert_eq!(any_to_json(None).unwrap(), Json::Null);
     }

@@ -28,13 +28,22 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub fn new(endpoints: &[Endpoint], connect_timeout: Duration) -> Result<Self, ClientError> {
-        let nodes = endpoints.iter().map(|endpoint| dial(endpoint, connect_timeout));
+        let nodes = endpoints
+            .iter()
+            .map(|endpoint| dial(endpoint, connect_timeout));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         if nodes.is_empty() || nodes.len() > ENDPOINTS_MAX {
-            let message = format!("{} endpoints are given, 1 to {ENDPOINTS_MAX} work", nodes.len());
+            let message = format!(
+                "{} endpoints are given, 1 to {ENDPOINTS_MAX} work",
+                nodes.len()
+            );
             return Err(ClientError::Invalid(message));
         }
-        Ok(Self { nodes: Mutex::new(nodes), current: AtomicUsize::new(0), connect_timeout })
+        Ok(Self {
+            nodes: Mutex::new(nodes),
+            current: AtomicUsize::new(0),
+            connect_timeout,
+        })
     }
 
     /// The node to ask, and its number.
@@ -55,7 +64,10 @@ impl Pool {
     }
 
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.nodes().iter().map(|node| node.endpoint.clone()).collect()
+        self.nodes()
+            .iter()
+            .map(|node| node.endpoint.clone())
+            .collect()
     }
 
     /// Leave a node that failed for the one after it, unless somebody else has already left it.
@@ -87,7 +99,9 @@ impl Pool {
     }
 
     fn prefer(&self, from: usize, to: usize) {
-        let _ = self.current.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .current
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn nodes(&self) -> std::sync::MutexGuard<'_, Vec<Node>> {
@@ -105,5 +119,8 @@ fn dial(endpoint: &Endpoint, connect_timeout: Duration) -> Result<Node, ClientEr
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .connect_lazy();
-    Ok(Node { endpoint: endpoint.clone(), channel })
+    Ok(Node {
+        endpoint: endpoint.clone(),
+        channel,
+    })
 }

@@ -58,16 +58,26 @@ impl Client {
             ttl_seconds: i64::try_from(ttl.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX),
             ..Default::default()
         });
-        let request = bridge::InitializeSessionRequest { session_id: id.to_owned(), metadata, config };
+        let request = bridge::InitializeSessionRequest {
+            session_id: id.to_owned(),
+            metadata,
+            config,
+        };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .initialize_session(request)
                 .await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
-            if answer.success { Ok(answer.created) } else { Err(from_refusal(&answer.error_message)) }
+            if answer.success {
+                Ok(answer.created)
+            } else {
+                Err(from_refusal(&answer.error_message))
+            }
         })
     }
 
@@ -77,31 +87,47 @@ impl Client {
     ///
     /// `NotFound` where there is none, or none any more.
     pub async fn get_session(&self, id: &str) -> Result<Answer<Session>, ClientError> {
-        let request = bridge::GetSessionRequest { session_id: id.to_owned() };
+        let request = bridge::GetSessionRequest {
+            session_id: id.to_owned(),
+        };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel).get_session(request).await
         };
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(Session::from))
     }
 
     /// End a session; false where there was none.
     pub async fn delete_session(&self, id: &str) -> Result<Answer<bool>, ClientError> {
-        let request = bridge::CleanupSessionRequest { session_id: id.to_owned(), force: false };
-        let send = |channel, request| async move {
-            BridgeServiceClient::new(channel).cleanup_session(request).await
+        let request = bridge::CleanupSessionRequest {
+            session_id: id.to_owned(),
+            force: false,
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let send = |channel, request| async move {
+            BridgeServiceClient::new(channel)
+                .cleanup_session(request)
+                .await
+        };
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| answer.success))
     }
 
     /// Use a session, so that it lives on; false where there is none.
     pub async fn heartbeat(&self, id: &str) -> Result<Answer<bool>, ClientError> {
-        let request = bridge::HeartbeatRequest { session_id: id.to_owned(), client_time: None };
+        let request = bridge::HeartbeatRequest {
+            session_id: id.to_owned(),
+            client_time: None,
+        };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel).heartbeat(request).await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| answer.session_valid))
     }
 
@@ -121,7 +147,9 @@ impl Client {
                 .list_sessions(request)
                 .await
         };
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| Page {
             items: answer.sessions.into_iter().map(Session::from).collect(),
             next: answer.next_page_token,

@@ -63,7 +63,9 @@ impl Client {
         let request = bridge::ExecuteToolRequest {
             session_id: call.session,
             tool_name: call.tool,
-            parameters: parameters.map(|(k, v)| (k.clone(), any_from_json(v, None))).collect(),
+            parameters: parameters
+                .map(|(k, v)| (k.clone(), any_from_json(v, None)))
+                .collect(),
             metadata: call.metadata,
             stream: false,
             binary_parameters: BTreeMap::new(),
@@ -78,7 +80,9 @@ impl Client {
             Some(deadline) => self.clone().with_timeout(deadline),
             None => self.clone(),
         };
-        let answer = client.call(Repeat::Once, Patience::Whole, request, send).await?;
+        let answer = client
+            .call(Repeat::Once, Patience::Whole, request, send)
+            .await?;
         answer.try_map(call_answer)
     }
 }

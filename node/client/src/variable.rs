@@ -117,14 +117,21 @@ impl Client {
             ..Default::default()
         };
         let send = |channel, request| async move {
-            BridgeServiceClient::new(channel).register_variable(request).await
+            BridgeServiceClient::new(channel)
+                .register_variable(request)
+                .await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
             if !answer.success {
                 return Err(from_refusal(&answer.error_message));
             }
-            Ok(Registered { id: answer.variable_id, version: version(answer.version) })
+            Ok(Registered {
+                id: answer.variable_id,
+                version: version(answer.version),
+            })
         })
     }
 
@@ -148,9 +155,13 @@ impl Client {
             ..Default::default()
         };
         let send = |channel, request| async move {
-            BridgeServiceClient::new(channel).set_variable(request).await
+            BridgeServiceClient::new(channel)
+                .set_variable(request)
+                .await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
             if !answer.success {
                 return Err(from_refusal(&answer.error_message));
@@ -169,7 +180,9 @@ impl Client {
         let expected = many.expected_versions.into_iter();
         let request = bridge::BatchSetVariablesRequest {
             session_id: session.to_owned(),
-            updates: values.map(|(name, value)| (name.clone(), any_from_json(value, None))).collect(),
+            updates: values
+                .map(|(name, value)| (name.clone(), any_from_json(value, None)))
+                .collect(),
             metadata: many.metadata,
             atomic: many.atomic,
             binary_updates: BTreeMap::new(),
@@ -183,9 +196,15 @@ impl Client {
                 .set_variables(request)
                 .await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         Ok(answer.map(|answer| Assigned {
-            versions: answer.new_versions.into_iter().map(|(name, v)| (name, version(v))).collect(),
+            versions: answer
+                .new_versions
+                .into_iter()
+                .map(|(name, v)| (name, version(v)))
+                .collect(),
             refused: answer.errors,
         }))
     }
@@ -211,7 +230,9 @@ impl Client {
                 .get_variable(request)
                 .await
         };
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
             let missing = || ClientError::NotFound(format!("variable not found: {identifier}"));
             Variable::try_from(answer.variable.ok_or_else(missing)?)
@@ -227,7 +248,10 @@ impl Client {
     ) -> Result<Answer<BTreeMap<String, Variable>>, ClientError> {
         let request = bridge::BatchGetVariablesRequest {
             session_id: session.to_owned(),
-            variable_identifiers: identifiers.iter().map(|&identifier| identifier.into()).collect(),
+            variable_identifiers: identifiers
+                .iter()
+                .map(|&identifier| identifier.into())
+                .collect(),
             include_metadata: true,
             bypass_cache: false,
         };
@@ -237,10 +261,14 @@ impl Client {
                 .get_variables(request)
                 .await
         };
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
             let found = answer.variables.into_iter();
-            found.map(|(name, variable)| Ok((name, Variable::try_from(variable)?))).collect()
+            found
+                .map(|(name, variable)| Ok((name, Variable::try_from(variable)?)))
+                .collect()
         })
     }
 
@@ -265,10 +293,15 @@ impl Client {
                 .list_variables(request)
                 .await
         };
-        let answer = self.call(Repeat::Read, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Read, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
             let items = answer.variables.into_iter().map(Variable::try_from);
-            Ok(Page { items: items.collect::<Result<_, ClientError>>()?, next: answer.next_page_token })
+            Ok(Page {
+                items: items.collect::<Result<_, ClientError>>()?,
+                next: answer.next_page_token,
+            })
         })
     }
 
@@ -287,11 +320,19 @@ impl Client {
             variable_identifier: identifier.to_owned(),
         };
         let send = |channel, request| async move {
-            BridgeServiceClient::new(channel).delete_variable(request).await
+            BridgeServiceClient::new(channel)
+                .delete_variable(request)
+                .await
         };
-        let answer = self.call(Repeat::Deduplicated, Patience::Attempt, request, send).await?;
+        let answer = self
+            .call(Repeat::Deduplicated, Patience::Attempt, request, send)
+            .await?;
         answer.try_map(|answer| {
-            if answer.success { Ok(()) } else { Err(from_refusal(&answer.error_message)) }
+            if answer.success {
+                Ok(())
+            } else {
+                Err(from_refusal(&answer.error_message))
+            }
         })
     }
 }
@@ -301,8 +342,12 @@ fn version(wire: i32) -> u64 {
 }
 
 fn wire_version(version: u64) -> Result<i32, ClientError> {
-    i32::try_from(version).ok().filter(|version| *version > 0).ok_or_else(|| {
-        let message = format!("version {version} cannot be expected; hint: versions begin at 1");
-        ClientError::Invalid(message)
-    })
+    i32::try_from(version)
+        .ok()
+        .filter(|version| *version > 0)
+        .ok_or_else(|| {
+            let message =
+                format!("version {version} cannot be expected; hint: versions begin at 1");
+            ClientError::Invalid(message)
+        })
 }

@@ -42,18 +42,32 @@ impl Fake {
         (fake, endpoint)
     }
 
-    async fn act<Q, A: Default>(&self, request: Request<Q>, answer: A) -> Result<Response<A>, Status> {
+    async fn act<Q, A: Default>(
+        &self,
+        request: Request<Q>,
+        answer: A,
+    ) -> Result<Response<A>, Status> {
         let said = |name: &str| {
-            let value = request.metadata().get(name).and_then(|value| value.to_str().ok());
+            let value = request
+                .metadata()
+                .get(name)
+                .and_then(|value| value.to_str().ok());
             value.unwrap_or("").to_owned()
         };
         let seen = (said(headers::REQUEST_ID), said(headers::PRINCIPAL));
         self.seen.lock().unwrap().push(seen);
-        let act = self.script.lock().unwrap().pop_front().unwrap_or(Act::Answer);
+        let act = self
+            .script
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Act::Answer);
         match act {
             Act::Answer => {
                 let mut response = Response::new(answer);
-                response.metadata_mut().insert(headers::INDEX, "42".parse().unwrap());
+                response
+                    .metadata_mut()
+                    .insert(headers::INDEX, "42".parse().unwrap());
                 Ok(response)
             }
             Act::Fail(code, metadata) => {
@@ -65,7 +79,9 @@ impl Fake {
             }
             Act::FailNaming(code, leader) => {
                 let mut status = Status::new(code, "scripted");
-                status.metadata_mut().insert(headers::LEADER, leader.parse().unwrap());
+                status
+                    .metadata_mut()
+                    .insert(headers::LEADER, leader.parse().unwrap());
                 Err(status)
             }
             Act::Hang => std::future::pending().await,
@@ -73,7 +89,12 @@ impl Fake {
     }
 
     fn ids(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|(id, _)| id.clone()).collect()
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 }
 
@@ -97,16 +118,29 @@ const NO: &[(&str, &str)] = &[(headers::DONE, "no")];
 
 #[tokio::test]
 async fn writes_are_repeated_with_the_same_request_id() {
-    let acts = [Act::Fail(Code::Unavailable, NO), Act::Fail(Code::Unknown, MAYBE), Act::Hang];
+    let acts = [
+        Act::Fail(Code::Unavailable, NO),
+        Act::Fail(Code::Unknown, MAYBE),
+        Act::Hang,
+    ];
     let (fake, endpoint) = Fake::start(acts).await;
     let client = client(&[&endpoint]);
-    let answer = client.set_variable("s", "x", &json!(1), Some(3)).await.unwrap();
+    let answer = client
+        .set_variable("s", "x", &json!(1), Some(3))
+        .await
+        .unwrap();
     assert_eq!((answer.value, answer.index), (7, 42));
     let ids = fake.ids();
     assert_eq!(ids.len(), 4);
-    assert!(!ids[0].is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert!(
+        !ids[0].is_empty() && ids.iter().all(|id| *id == ids[0]),
+        "{ids:?}"
+    );
     assert_eq!(fake.seen.lock().unwrap()[0].1, "tester");
-    client.set_variable("s", "x", &json!(1), None).await.unwrap();
+    client
+        .set_variable("s", "x", &json!(1), None)
+        .await
+        .unwrap();
     assert_ne!(fake.ids()[4], ids[0]);
 }
 
@@ -115,7 +149,10 @@ async fn a_dead_node_is_left_for_good() {
     let dead = closed_port().await;
     let (first, a) = Fake::start([]).await;
     let client = client(&[&dead, &a]);
-    client.create_session("s", None, Default::default()).await.unwrap();
+    client
+        .create_session("s", None, Default::default())
+        .await
+        .unwrap();
     assert_eq!(client.endpoint(), a);
     client.get_session("s").await.unwrap();
     let ids = first.ids();
@@ -128,7 +165,10 @@ async fn the_leader_that_is_named_is_followed() {
     let (leader, at) = Fake::start([]).await;
     let (_, follower) = Fake::start([Act::FailNaming(Code::Unavailable, at.to_string())]).await;
     let client = client(&[&follower]);
-    client.create_session("s", None, Default::default()).await.unwrap();
+    client
+        .create_session("s", None, Default::default())
+        .await
+        .unwrap();
     assert_eq!(leader.ids().len(), 1);
     assert_eq!(client.endpoint(), at);
 }
@@ -136,16 +176,25 @@ async fn the_leader_that_is_named_is_followed() {
 #[tokio::test]
 async fn what_is_refused_is_not_repeated() {
     let (fake, endpoint) = Fake::start([Act::Fail(Code::Aborted, NO)]).await;
-    let error = client(&[&endpoint]).set_variable("s", "x", &json!(1), None).await.unwrap_err();
+    let error = client(&[&endpoint])
+        .set_variable("s", "x", &json!(1), None)
+        .await
+        .unwrap_err();
     assert_eq!(error, ClientError::Conflict("scripted".into()));
     assert_eq!(fake.ids().len(), 1);
 }
 
 #[tokio::test]
 async fn a_tool_call_that_may_have_begun_is_not_repeated() {
-    let acts = [Act::Fail(Code::Unavailable, NO), Act::Fail(Code::Unavailable, MAYBE)];
+    let acts = [
+        Act::Fail(Code::Unavailable, NO),
+        Act::Fail(Code::Unavailable, MAYBE),
+    ];
     let (fake, endpoint) = Fake::start(acts).await;
-    let call = CallRequest { tool: "t".into(), ..Default::default() };
+    let call = CallRequest {
+        tool: "t".into(),
+        ..Default::default()
+    };
     let error = client(&[&endpoint]).call_tool(call).await.unwrap_err();
     assert!(matches!(error, ClientError::Unknown(_)) && error.maybe_done());
     assert_eq!(fake.ids().len(), 2);
@@ -177,7 +226,10 @@ async fn a_service_that_is_not_there_is_told() {
     use futures_util::StreamExt as _;
     let (_fake, endpoint) = Fake::start([]).await;
     let mut events = client(&[&endpoint]).read_events(EventQuery::default());
-    assert!(matches!(events.next().await, Some(Err(ClientError::Other(_)))));
+    assert!(matches!(
+        events.next().await,
+        Some(Err(ClientError::Other(_)))
+    ));
     assert!(events.next().await.is_none());
 }
 
@@ -210,7 +262,11 @@ impl BridgeService for Fake {
         &self,
         request: Request<InitializeSessionRequest>,
     ) -> Result<Response<InitializeSessionResponse>, Status> {
-        let answer = InitializeSessionResponse { success: true, created: true, ..Default::default() };
+        let answer = InitializeSessionResponse {
+            success: true,
+            created: true,
+            ..Default::default()
+        };
         self.act(request, answer).await
     }
 
@@ -218,7 +274,14 @@ impl BridgeService for Fake {
         &self,
         request: Request<CleanupSessionRequest>,
     ) -> Result<Response<CleanupSessionResponse>, Status> {
-        self.act(request, CleanupSessionResponse { success: true, resources_cleaned: 1 }).await
+        self.act(
+            request,
+            CleanupSessionResponse {
+                success: true,
+                resources_cleaned: 1,
+            },
+        )
+        .await
     }
 
     async fn get_session(
@@ -232,7 +295,11 @@ impl BridgeService for Fake {
         &self,
         request: Request<SetVariableRequest>,
     ) -> Result<Response<SetVariableResponse>, Status> {
-        let answer = SetVariableResponse { success: true, new_version: 7, ..Default::default() };
+        let answer = SetVariableResponse {
+            success: true,
+            new_version: 7,
+            ..Default::default()
+        };
         self.act(request, answer).await
     }
 
@@ -240,7 +307,14 @@ impl BridgeService for Fake {
         &self,
         request: Request<ExecuteToolRequest>,
     ) -> Result<Response<ExecuteToolResponse>, Status> {
-        self.act(request, ExecuteToolResponse { success: true, ..Default::default() }).await
+        self.act(
+            request,
+            ExecuteToolResponse {
+                success: true,
+                ..Default::default()
+            },
+        )
+        .await
     }
 
     unscripted! {

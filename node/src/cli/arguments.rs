@@ -5,8 +5,13 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 /// Units of durations, the longest first.
-const UNITS: &[(&str, u64)] =
-    &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: &[(&str, u64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 /// `500ms`, `30s`, `1h30m`, `2d`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -17,17 +22,30 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     let mut whole = Duration::ZERO;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(bad)?;
         let (number, behind) = rest.split_at(digits);
-        let letters = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let letters = behind
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(letters);
-        let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(bad)?;
+        let (_, unit_ms) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(bad)?;
         let number: f64 = number.parse().map_err(|_| bad())?;
         let part = Duration::try_from_secs_f64(number * *unit_ms as f64 / 1_000.0);
-        whole = whole.checked_add(part.map_err(|_| bad())?).ok_or_else(bad)?;
+        whole = whole
+            .checked_add(part.map_err(|_| bad())?)
+            .ok_or_else(bad)?;
         rest = behind.trim_start();
     }
-    if text.trim().is_empty() { Err(bad()) } else { Ok(whole) }
+    if text.trim().is_empty() {
+        Err(bad())
+    } else {
+        Ok(whole)
+    }
 }
 
 /// Milliseconds as people say them: `1h30m`, `2.5s`, `40ms`.
@@ -38,7 +56,11 @@ pub(crate) fn human_ms(ms: u64) -> String {
     if ms < 60_000 {
         let tenths = ms / 100;
         let (whole, tenth) = (tenths / 10, tenths % 10);
-        return if tenth == 0 { format!("{whole}s") } else { format!("{whole}.{tenth}s") };
+        return if tenth == 0 {
+            format!("{whole}s")
+        } else {
+            format!("{whole}.{tenth}s")
+        };
     }
     let mut rest = ms;
     let mut text = String::new();
@@ -105,9 +127,13 @@ mod tests {
 
     #[test]
     fn durations_are_told() {
-        let told: Vec<_> =
-            [0, 40, 2_500, 30_000, 90_000, 5_400_000, 90_061_000].map(human_ms).into();
-        assert_eq!(told, ["0ms", "40ms", "2.5s", "30s", "1m30s", "1h30m", "1d1h"]);
+        let told: Vec<_> = [0, 40, 2_500, 30_000, 90_000, 5_400_000, 90_061_000]
+            .map(human_ms)
+            .into();
+        assert_eq!(
+            told,
+            ["0ms", "40ms", "2.5s", "30s", "1m30s", "1h30m", "1d1h"]
+        );
     }
 
     #[test]

@@ -52,7 +52,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     match answer.outcome {
         Ok(value) => {
             if !answer.binary.is_empty() {
-                note(&format!("{} bytes beside the value are not printed", answer.binary.len()));
+                note(&format!(
+                    "{} bytes beside the value are not printed",
+                    answer.binary.len()
+                ));
             }
             context.output.json(&value)
         }
@@ -77,7 +80,10 @@ fn parameters(
 }
 
 fn exception(error: &ToolError) -> String {
-    let mut text = format!("error: the tool raised {}: {}", error.type_name, error.message);
+    let mut text = format!(
+        "error: the tool raised {}: {}",
+        error.type_name, error.message
+    );
     if !error.traceback.trim().is_empty() {
         text += "\n";
         text += error.traceback.trim_end();
@@ -96,7 +102,10 @@ mod tests {
         let pairs = vec![("b".to_owned(), json!(3))];
         let read = parameters(Some(r#"{"a": 1, "b": 2}"#), pairs).unwrap();
         assert_eq!(json!(read), json!({"a": 1, "b": 3}));
-        assert_eq!(parameters(Some("[1]"), Vec::new()).unwrap_err().code, super::super::error::USAGE);
+        assert_eq!(
+            parameters(Some("[1]"), Vec::new()).unwrap_err().code,
+            super::super::error::USAGE
+        );
     }
 
     #[test]
@@ -107,6 +116,9 @@ mod tests {
             traceback: "Traceback\n  line\n".into(),
         };
         let told = exception(&error);
-        assert_eq!(told, "error: the tool raised ValueError: no\nTraceback\n  line");
+        assert_eq!(
+            told,
+            "error: the tool raised ValueError: no\nTraceback\n  line"
+        );
     }
 }

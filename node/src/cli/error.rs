@@ -35,22 +35,36 @@ impl CliError {
             Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
             None => (message, None),
         };
-        Self { message: lower_first(message), hint, code: FAILED }
+        Self {
+            message: lower_first(message),
+            hint,
+            code: FAILED,
+        }
     }
 
     /// A mistake in the command line.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self { code: USAGE, ..Self::failed(message) }
+        Self {
+            code: USAGE,
+            ..Self::failed(message)
+        }
     }
 
     /// Nothing answers.
     pub fn unavailable(message: impl fmt::Display) -> Self {
-        Self { code: UNAVAILABLE, ..Self::failed(message) }
+        Self {
+            code: UNAVAILABLE,
+            ..Self::failed(message)
+        }
     }
 
     /// An end of which everything has been said already.
     pub fn said(code: u8) -> Self {
-        Self { message: String::new(), hint: None, code }
+        Self {
+            message: String::new(),
+            hint: None,
+            code,
+        }
     }
 
     /// A file operation that failed.
@@ -77,7 +91,9 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+        self.hint
+            .as_ref()
+            .map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }
 
@@ -85,9 +101,16 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let told = Self::failed(error.message());
         match error {
-            ClientError::Unavailable(_) => Self { code: UNAVAILABLE, ..told }
-                .hint("look at the nodes with `snakepit cluster status`, or give others with --endpoints"),
-            ClientError::Unknown(_) => told.hint("it may have been done: look before you repeat it"),
+            ClientError::Unavailable(_) => Self {
+                code: UNAVAILABLE,
+                ..told
+            }
+            .hint(
+                "look at the nodes with `snakepit cluster status`, or give others with --endpoints",
+            ),
+            ClientError::Unknown(_) => {
+                told.hint("it may have been done: look before you repeat it")
+            }
             ClientError::Conflict(_) => told.hint("read again and retry"),
             ClientError::Exhausted(_) => told.hint("wait a little and retry"),
             _ => told,
@@ -123,8 +146,14 @@ mod tests {
     #[test]
     fn messages_and_hints_are_taken_apart() {
         let error = CliError::failed("Unknown type: x; hint: use one of float");
-        assert_eq!(error.to_string(), "error: unknown type: x\nhint: use one of float");
-        assert_eq!(CliError::failed("TLS is off").to_string(), "error: TLS is off");
+        assert_eq!(
+            error.to_string(),
+            "error: unknown type: x\nhint: use one of float"
+        );
+        assert_eq!(
+            CliError::failed("TLS is off").to_string(),
+            "error: TLS is off"
+        );
     }
 
     #[test]

@@ -16,7 +16,12 @@ const DEFAULT_ENDPOINTS: &str = "127.0.0.1:7001,7002,7003";
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Globals {
     /// Nodes to ask, comma separated; any of the cluster will do [default: 127.0.0.1:7001,7002,7003]
-    #[arg(long, global = true, env = "SNAKEPIT_ENDPOINTS", value_name = "HOST:PORT,…")]
+    #[arg(
+        long,
+        global = true,
+        env = "SNAKEPIT_ENDPOINTS",
+        value_name = "HOST:PORT,…"
+    )]
     pub endpoints: Option<String>,
     /// Who asks, for the audit log [default: the user's name]
     #[arg(long, global = true, env = "SNAKEPIT_PRINCIPAL", value_name = "NAME")]
@@ -25,7 +30,13 @@ pub(crate) struct Globals {
     #[arg(long, global = true, default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub timeout: Duration,
     /// How answers are printed
-    #[arg(short, long, global = true, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     pub output: Format,
 }
 
@@ -49,14 +60,13 @@ impl Context {
         self.globals.endpoints.is_some()
     }
 
-    /// Time for each request.
-    pub fn timeout(&self) -> Duration {
-        self.globals.timeout
-    }
-
     /// The nodes to ask.
     pub fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
-        let text = self.globals.endpoints.as_deref().unwrap_or(DEFAULT_ENDPOINTS);
+        let text = self
+            .globals
+            .endpoints
+            .as_deref()
+            .unwrap_or(DEFAULT_ENDPOINTS);
         parse_endpoints(text).map_err(|error| CliError::usage(error.message()))
     }
 
@@ -68,8 +78,11 @@ impl Context {
     /// A client of these nodes.
     pub fn client_of(&self, endpoints: Vec<Endpoint>) -> Result<Client, CliError> {
         let principal = self.globals.principal.clone().unwrap_or_else(user_name);
-        let options =
-            ClientOptions { principal, timeout: self.globals.timeout, ..ClientOptions::default() };
+        let options = ClientOptions {
+            principal,
+            timeout: self.globals.timeout,
+            ..ClientOptions::default()
+        };
         Ok(Client::new(endpoints, options)?)
     }
 }

@@ -22,7 +22,12 @@ use self::globals::{Context, Globals};
 
 /// Durable sessions for Python workers.
 #[derive(Debug, Parser)]
-#[command(name = "snakepit", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "snakepit",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 #[command(disable_help_subcommand = true, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
@@ -58,7 +63,7 @@ enum Verb {
 }
 
 /// Run what the command line asks for; the process's exit code.
-pub(crate) async fn main() -> ExitCode {
+pub async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -104,7 +109,10 @@ mod tests {
         let cli = read("snakepit session ls -o json --endpoints 127.0.0.1:1,2").unwrap();
         assert_eq!(cli.globals.endpoints.as_deref(), Some("127.0.0.1:1,2"));
         assert!(read("snakepit var set x 1").is_err(), "a session is needed");
-        assert!(read("snakepit var set x -5 -s a").is_ok(), "negative numbers are values");
+        assert!(
+            read("snakepit var set x -5 -s a").is_ok(),
+            "negative numbers are values"
+        );
         assert!(read("snakepit cluster up --nodes 0").is_err());
         assert!(read("snakepit log replay --from 5 --limit 2 --dir d").is_ok());
         assert!(read("snakepit call add a=1 b=-2 --deadline 5s").is_ok());

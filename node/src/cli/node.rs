@@ -51,5 +51,7 @@ impl From<Args> for Flags {
 
 /// Run until the node is told to stop.
 pub(crate) async fn run(args: Args) -> Result<(), CliError> {
-    crate::run::node(args.into()).await.map_err(|error| CliError::failed(format!("{error:#}")))
+    crate::run::node(args.into())
+        .await
+        .map_err(|error| CliError::failed(format!("{error:#}")))
 }

@@ -48,7 +48,10 @@ impl Cell {
 
     /// Text that means something.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone }
+        Self {
+            text: text.into(),
+            tone,
+        }
     }
 
     /// A dash, for what is not known or not there.
@@ -69,7 +72,10 @@ impl Output {
     /// Coloured on a terminal, unless NO_COLOR is set.
     pub fn new(format: Format) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { format, styled: io::stdout().is_terminal() && !plain }
+        Self {
+            format,
+            styled: io::stdout().is_terminal() && !plain,
+        }
     }
 
     /// Whether JSON is wanted.
@@ -84,7 +90,11 @@ impl Output {
         rows: Vec<Vec<Cell>>,
         json: &impl Serialize,
     ) -> Result<(), CliError> {
-        if self.is_json() { self.json(json) } else { line(&render(headers, rows, self.styled)) }
+        if self.is_json() {
+            self.json(json)
+        } else {
+            line(&render(headers, rows, self.styled))
+        }
     }
 
     /// Names and values below each other, or the same as JSON.
@@ -93,7 +103,11 @@ impl Output {
             return self.json(json);
         }
         let rows = fields.into_iter().map(|(name, cell)| {
-            let tone = if cell.tone == Tone::Number { Tone::Plain } else { cell.tone };
+            let tone = if cell.tone == Tone::Number {
+                Tone::Plain
+            } else {
+                cell.tone
+            };
             vec![Cell::toned(name, Tone::Dim), Cell { tone, ..cell }]
         });
         line(&render(&[], rows.collect(), self.styled))
@@ -111,7 +125,11 @@ impl Output {
 
     /// One thing that was done, in a sentence, or as JSON.
     pub fn done(self, sentence: &str, json: &impl Serialize) -> Result<(), CliError> {
-        if self.is_json() { self.json(json) } else { line(sentence) }
+        if self.is_json() {
+            self.json(json)
+        } else {
+            line(sentence)
+        }
     }
 }
 
@@ -131,14 +149,24 @@ pub(crate) fn note(text: &str) {
 fn render(headers: &[&str], rows: Vec<Vec<Cell>>, styled: bool) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    if styled { table.enforce_styling() } else { table.force_no_tty() };
-    let numbers = rows.first().map(|row| row.iter().map(|cell| cell.tone == Tone::Number));
+    if styled {
+        table.enforce_styling()
+    } else {
+        table.force_no_tty()
+    };
+    let numbers = rows
+        .first()
+        .map(|row| row.iter().map(|cell| cell.tone == Tone::Number));
     let numbers: Vec<bool> = numbers.into_iter().flatten().collect();
     if !headers.is_empty() {
         table.set_header(headers.iter().enumerate().map(|(column, header)| {
             let cell = TableCell::new(header.to_uppercase()).add_attribute(Attribute::Dim);
             let right = numbers.get(column).copied().unwrap_or(false);
-            if right { cell.set_alignment(CellAlignment::Right) } else { cell }
+            if right {
+                cell.set_alignment(CellAlignment::Right)
+            } else {
+                cell
+            }
         }));
     }
     for row in rows {
@@ -169,10 +197,12 @@ pub(crate) fn short_hash(hash: &[u8]) -> String {
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Milliseconds since 1970 as a date and time in UTC; empty for 0.
@@ -200,8 +230,16 @@ mod tests {
     #[test]
     fn tables_are_plain_when_they_are_piped() {
         let rows = vec![
-            vec![Cell::number(1), Cell::toned("leader", Tone::Good), Cell::text("127.0.0.1:7001")],
-            vec![Cell::number(12), Cell::toned("down", Tone::Bad), Cell::none()],
+            vec![
+                Cell::number(1),
+                Cell::toned("leader", Tone::Good),
+                Cell::text("127.0.0.1:7001"),
+            ],
+            vec![
+                Cell::number(12),
+                Cell::toned("down", Tone::Bad),
+                Cell::none(),
+            ],
         ];
         let told = render(&["node", "role", "address"], rows, false);
         assert_eq!(
@@ -221,6 +259,9 @@ mod tests {
         assert_eq!(short_hash(&[0xab; 32]), "abababababab");
         assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(time(0), "");
-        assert_eq!((cut("abc", 3), cut("abcd", 3)), ("abc".into(), "ab…".into()));
+        assert_eq!(
+            (cut("abc", 3), cut("abcd", 3)),
+            ("abc".into(), "ab…".into())
+        );
     }
 }

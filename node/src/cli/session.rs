@@ -9,11 +9,11 @@ use snakepit_client::Session;
 use super::arguments::{duration, human_ms, pair};
 use super::error::CliError;
 use super::globals::Context;
-use super::output::{Cell, cut, line, time};
+use super::output::{Cell, cut, line, note, time};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Create a session and print its id
+    /// Create a session and print its id; one that exists is left as it is
     Create {
         /// Its id [default: a new one]
         id: Option<String>,
@@ -59,15 +59,18 @@ async fn create(
     ttl: Option<Duration>,
     meta: Vec<(String, String)>,
 ) -> Result<(), CliError> {
-    let named = id.is_some();
     let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let created =
-        context.client()?.create_session(&id, ttl, meta.into_iter().collect()).await?.value;
-    if !created && named {
-        let message = format!("session {id} exists already and is left as it is");
-        return Err(CliError::failed(message).hint(format!("look at it: snakepit session show {id}")));
+    let created = context
+        .client()?
+        .create_session(&id, ttl, meta.into_iter().collect())
+        .await?
+        .value;
+    if !created {
+        note(&format!("session {id} exists already and is left as it is"));
     }
-    context.output.done(&id, &json!({ "id": id, "created": created }))
+    context
+        .output
+        .done(&id, &json!({ "id": id, "created": created }))
 }
 
 async fn list(context: &Context, limit: u32) -> Result<(), CliError> {
@@ -96,7 +99,14 @@ async fn list(context: &Context, limit: u32) -> Result<(), CliError> {
             Cell::text(cut(&metadata(session), 60)),
         ]
     });
-    let headers = ["session", "variables", "revision", "created", "expires", "metadata"];
+    let headers = [
+        "session",
+        "variables",
+        "revision",
+        "created",
+        "expires",
+        "metadata",
+    ];
     let json: Vec<_> = sessions.iter().map(as_json).collect();
     context.output.table(&headers, rows.collect(), &json)
 }
@@ -107,7 +117,10 @@ async fn show(context: &Context, id: &str) -> Result<(), CliError> {
         ("session", Cell::text(&session.id)),
         ("created", Cell::text(time(session.created_ms))),
         ("expires", Cell::text(time(session.expires_ms))),
-        ("ttl", Cell::text(human_ms(session.ttl_s.saturating_mul(1_000)))),
+        (
+            "ttl",
+            Cell::text(human_ms(session.ttl_s.saturating_mul(1_000))),
+        ),
         ("variables", Cell::number(session.variables)),
         ("revision", Cell::number(session.revision)),
         ("metadata", Cell::text(metadata(&session))),
@@ -127,16 +140,24 @@ async fn remove(context: &Context, ids: &[String]) -> Result<(), CliError> {
         }
     }
     if context.output.is_json() {
-        context.output.json(&json!({ "asked": ids, "missing": missing }))?;
+        context
+            .output
+            .json(&json!({ "asked": ids, "missing": missing }))?;
     }
     if missing.is_empty() {
         return Ok(());
     }
-    Err(CliError::failed(format!("there is no session {}", missing.join(", "))))
+    Err(CliError::failed(format!(
+        "there is no session {}",
+        missing.join(", ")
+    )))
 }
 
 fn metadata(session: &Session) -> String {
-    let pairs = session.metadata.iter().map(|(key, value)| format!("{key}={value}"));
+    let pairs = session
+        .metadata
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"));
     pairs.collect::<Vec<_>>().join(" ")
 }
 

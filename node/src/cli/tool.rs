@@ -27,13 +27,27 @@ async fn list(context: &Context) -> Result<(), CliError> {
         let first_line = tool.spec.description.trim().lines().next().unwrap_or("");
         vec![
             Cell::text(signature(tool)),
-            Cell::text(if tool.spec.supports_streaming { "stream" } else { "value" }),
-            Cell::text(tool.nodes.iter().map(u64::to_string).collect::<Vec<_>>().join(",")),
+            Cell::text(if tool.spec.supports_streaming {
+                "stream"
+            } else {
+                "value"
+            }),
+            Cell::text(
+                tool.nodes
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
             Cell::text(cut(first_line, 70)),
         ]
     });
     let json: Vec<_> = tools.iter().map(as_json).collect();
-    context.output.table(&["tool", "gives", "nodes", "description"], rows.collect(), &json)
+    context.output.table(
+        &["tool", "gives", "nodes", "description"],
+        rows.collect(),
+        &json,
+    )
 }
 
 /// `name(a, b?)`.
@@ -42,7 +56,11 @@ fn signature(tool: &Tool) -> String {
         let mark = if parameter.required { "" } else { "?" };
         format!("{}{mark}", parameter.name)
     });
-    format!("{}({})", tool.spec.name, parameters.collect::<Vec<_>>().join(", "))
+    format!(
+        "{}({})",
+        tool.spec.name,
+        parameters.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn as_json(tool: &Tool) -> serde_json::Value {

@@ -12,7 +12,6 @@ use super::output::{Cell, cut, line, time};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Give a variable a value; registers it where it does not exist
-    #[command(allow_negative_numbers = true)]
     Set(SetArgs),
     /// Print a variable's value as JSON
     Get {
@@ -41,7 +40,6 @@ pub(crate) enum Verb {
         session: InSession,
     },
     /// Register a variable with a type and constraints
-    #[command(allow_negative_numbers = true)]
     Register(RegisterArgs),
 }
 
@@ -57,6 +55,7 @@ pub(crate) struct SetArgs {
     /// Its name or id
     name: String,
     /// JSON, or else text
+    #[arg(allow_negative_numbers = true)]
     value: String,
     /// Type with which it is registered: float, integer, string or boolean [default: the value's]
     #[arg(short, long = "type", value_name = "TYPE")]
@@ -73,6 +72,7 @@ pub(crate) struct RegisterArgs {
     /// Its name
     name: String,
     /// JSON, or else text
+    #[arg(allow_negative_numbers = true)]
     value: String,
     /// Its type: float, integer, string or boolean [default: the value's]
     #[arg(short, long = "type", value_name = "TYPE")]
@@ -102,13 +102,27 @@ async fn set(context: &Context, args: SetArgs) -> Result<(), CliError> {
     let client = context.client()?;
     let session = &args.session.id;
     let value = scalar(&args.value, args.type_name.as_deref());
-    let version = match client.set_variable(session, &args.name, &value, args.expect).await {
+    let version = match client
+        .set_variable(session, &args.name, &value, args.expect)
+        .await
+    {
         // A session that is missing is found out by the registration.
         Err(ClientError::NotFound(_)) if args.expect.is_none() => {
-            let type_name = args.type_name.unwrap_or_else(|| type_name_of(&value).into());
+            let type_name = args
+                .type_name
+                .unwrap_or_else(|| type_name_of(&value).into());
             let name = args.name.clone();
-            let registration = Registration { name, type_name, value, ..Default::default() };
-            client.register_variable(session, registration).await?.value.version
+            let registration = Registration {
+                name,
+                type_name,
+                value,
+                ..Default::default()
+            };
+            client
+                .register_variable(session, registration)
+                .await?
+                .value
+                .version
         }
         other => other?.value,
     };
@@ -118,19 +132,26 @@ async fn set(context: &Context, args: SetArgs) -> Result<(), CliError> {
 async fn register(context: &Context, args: RegisterArgs) -> Result<(), CliError> {
     let value = scalar(&args.value, args.type_name.as_deref());
     let registration = Registration {
-        type_name: args.type_name.unwrap_or_else(|| type_name_of(&value).into()),
+        type_name: args
+            .type_name
+            .unwrap_or_else(|| type_name_of(&value).into()),
         name: args.name.clone(),
         value,
         constraints_json: args.constraints,
         metadata: args.meta.into_iter().collect(),
     };
-    let registered = context.client()?.register_variable(&args.session.id, registration).await?;
+    let registered = context
+        .client()?
+        .register_variable(&args.session.id, registration)
+        .await?;
     told(context, &args.name, registered.version)
 }
 
 fn told(context: &Context, name: &str, version: u64) -> Result<(), CliError> {
     let sentence = format!("{name} is at version {version}");
-    context.output.done(&sentence, &json!({ "name": name, "version": version }))
+    context
+        .output
+        .done(&sentence, &json!({ "name": name, "version": version }))
 }
 
 async fn get(context: &Context, session: &str, name: &str, all: bool) -> Result<(), CliError> {
@@ -142,7 +163,10 @@ async fn get(context: &Context, session: &str, name: &str, all: bool) -> Result<
             line(&variable.value.to_string())
         };
     }
-    let metadata = variable.metadata.iter().map(|(key, value)| format!("{key}={value}"));
+    let metadata = variable
+        .metadata
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"));
     let fields = vec![
         ("name", Cell::text(&variable.name)),
         ("id", Cell::text(&variable.id)),
@@ -150,7 +174,10 @@ async fn get(context: &Context, session: &str, name: &str, all: bool) -> Result<
         ("value", Cell::text(variable.value.to_string())),
         ("version", Cell::number(variable.version)),
         ("constraints", Cell::text(&variable.constraints_json)),
-        ("metadata", Cell::text(metadata.collect::<Vec<_>>().join(" "))),
+        (
+            "metadata",
+            Cell::text(metadata.collect::<Vec<_>>().join(" ")),
+        ),
         ("created", Cell::text(time(variable.created_ms))),
         ("updated", Cell::text(time(variable.updated_ms))),
     ];
@@ -178,7 +205,10 @@ async fn all(client: &Client, session: &str, pattern: &str) -> Result<Vec<Variab
     let mut variables = Vec::new();
     let mut token = String::new();
     loop {
-        let page = client.list_variables(session, pattern, 1_000, &token).await?.value;
+        let page = client
+            .list_variables(session, pattern, 1_000, &token)
+            .await?
+            .value;
         variables.extend(page.items);
         token = page.next;
         if token.is_empty() {
@@ -195,7 +225,11 @@ async fn remove(context: &Context, session: &str, names: &[String]) -> Result<()
             line(&format!("deleted {name}"))?;
         }
     }
-    if context.output.is_json() { context.output.json(&json!({ "deleted": names })) } else { Ok(()) }
+    if context.output.is_json() {
+        context.output.json(&json!({ "deleted": names }))
+    } else {
+        Ok(())
+    }
 }
 
 fn as_json(variable: &Variable) -> Json {

@@ -28,14 +28,18 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
 async fn list(context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let members = client.status().await?.members;
-    let asked = members.iter().filter_map(|member| member.client_address.parse().ok());
+    let asked = members
+        .iter()
+        .filter_map(|member| member.client_address.parse().ok());
     let asked = asked.map(|endpoint: Endpoint| at(&client, endpoint));
     // A node may list its own workers or those of all: each is shown once.
     let mut found: BTreeMap<(u64, String), Worker> = BTreeMap::new();
     for (endpoint, workers) in join_all(asked).await {
         match workers {
             Ok(workers) => {
-                let named = workers.into_iter().map(|worker| ((worker.node_id, worker.id.clone()), worker));
+                let named = workers
+                    .into_iter()
+                    .map(|worker| ((worker.node_id, worker.id.clone()), worker));
                 found.extend(named);
             }
             Err(error) => note(&format!("no word from {endpoint}: {error}")),
@@ -55,14 +59,18 @@ async fn list(context: &Context) -> Result<(), CliError> {
             Cell::number(worker.pid),
         ]
     });
-    let headers =
-        ["node", "worker", "pool", "state", "running", "calls", "memory", "up", "restarts", "pid"];
+    let headers = [
+        "node", "worker", "pool", "state", "running", "calls", "memory", "up", "restarts", "pid",
+    ];
     let json: Vec<_> = found.values().map(as_json).collect();
     context.output.table(&headers, rows.collect(), &json)
 }
 
 async fn at(client: &Client, endpoint: Endpoint) -> (Endpoint, Result<Vec<Worker>, ClientError>) {
-    let patience = client.options().timeout.min(std::time::Duration::from_secs(3));
+    let patience = client
+        .options()
+        .timeout
+        .min(std::time::Duration::from_secs(3));
     let workers = match client.at(&endpoint) {
         Ok(client) => client.with_timeout(patience).list_workers().await,
         Err(error) => Err(error),

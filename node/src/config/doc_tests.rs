@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fields::fields_of;
-use super::{Member, Settings, keys};
+use super::key::Key;
+use super::sections::keys;
+use super::{Member, Settings};
 use crate::pool::PoolSettings;
 
 const DOC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md"));
@@ -78,7 +80,7 @@ fn tables_are_documented() {
 
 #[test]
 fn nothing_else_is_documented() {
-    let mut known: Vec<_> = keys().map(super::Key::path).collect();
+    let mut known: Vec<_> = keys().map(Key::path).collect();
     known.extend(
         fields_of::<Member>()
             .iter()

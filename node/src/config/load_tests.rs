@@ -99,12 +99,12 @@ fn each_layer_wins_over_the_one_before() {
 #[test]
 fn every_key_can_be_set_in_the_environment() {
     let shown = load(MINIMAL, &[], Flags::default()).unwrap();
-    let env = super::keys().map(|key| {
+    let env = super::sections::keys().map(|key| {
         let value = (key.toml)(&shown);
         (key.env(), value.trim_matches('"').to_owned())
     });
     let settings = Settings::load(&Flags::default(), env).unwrap();
-    for key in super::keys() {
+    for key in super::sections::keys() {
         assert_eq!((key.toml)(&settings), (key.toml)(&shown), "{}", key.path());
         assert_eq!(settings.origin(&key.path()), &Origin::Env(key.env()));
     }
@@ -264,7 +264,7 @@ fn what_is_printed_gives_the_same_settings_again() {
     );
 
     let second = load(&printed, &[], Flags::default()).unwrap();
-    for key in super::keys() {
+    for key in super::sections::keys() {
         assert_eq!((key.toml)(&first), (key.toml)(&second), "{}", key.path());
     }
     assert_eq!(first.members, second.members);

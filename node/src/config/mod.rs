@@ -26,12 +26,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use error::{ConfigError, Fault, FaultKind, Place, Problem};
-pub use key::{Key, Kind};
+pub use key::Kind;
 pub use member::Member;
 pub use overrides::{Flags, environment};
 pub use sections::{
     LimitSettings, ListenSettings, LogFormat, LogSettings, NodeSettings, RaftSettings,
-    SessionSettings, keys,
+    SessionSettings,
 };
 
 use crate::pool::PoolSettings;

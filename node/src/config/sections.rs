@@ -91,7 +91,7 @@ section! {
         ttl_max_ms: u64 = YEAR_MS, 1_000..=100 * YEAR_MS;
         /// Size of one gRPC message, in bytes. A frame of the log holds no more.
         message_bytes_max: usize = 64 << 20, 64 * KIB..=64 * MIB;
-        /// Deadline of a request that brings none, and the latest deadline taken, in milliseconds.
+        /// Deadline of a request that brings none, in milliseconds.
         request_timeout_ms: u64 = 30_000, 100..=60 * MINUTE_MS;
         /// Requests that the node serves at once; beyond it callers are told to back off.
         concurrent_requests_max: usize = 4_096, 1..=1_000_000;

@@ -84,7 +84,7 @@ fn all_problems_are_told_at_once_in_the_voice_of_the_project() {
 
 #[test]
 fn every_number_is_held_to_its_range() {
-    for key in super::keys() {
+    for key in super::sections::keys() {
         let Some(range) = &key.range else { continue };
         for value in [range.start().checked_sub(1), range.end().checked_add(1)]
             .into_iter()

@@ -1,7 +1,8 @@
 //! What the ends of one worker's connection share.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -21,8 +22,9 @@ pub(super) struct Link {
     waker: AtomicWaker,
     /// The reader has taken everything that the worker sent, and has told the pool.
     pub(super) closed: CancellationToken,
-    /// The process is to be killed.
-    pub(super) kill: CancellationToken,
+    kill: CancellationToken,
+    kill_reason: OnceLock<&'static str>,
+    drained: AtomicBool,
 }
 
 impl Link {
@@ -32,7 +34,32 @@ impl Link {
             waker: AtomicWaker::new(),
             closed: CancellationToken::new(),
             kill: CancellationToken::new(),
+            kill_reason: OnceLock::new(),
+            drained: AtomicBool::new(false),
         }
+    }
+
+    /// Have the process killed. False where that was asked before.
+    pub(super) fn kill(&self, reason: &'static str) -> bool {
+        let first = self.kill_reason.set(reason).is_ok();
+        self.kill.cancel();
+        first
+    }
+
+    /// Wait for the order to kill; returns its reason.
+    pub(super) async fn killed(&self) -> &'static str {
+        self.kill.cancelled().await;
+        self.kill_reason.get().copied().unwrap_or("killed")
+    }
+
+    /// The worker said goodbye.
+    pub(super) fn set_drained(&self) {
+        self.drained.store(true, Ordering::Release);
+    }
+
+    /// Whether the worker said goodbye.
+    pub(super) fn drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire)
     }
 
     /// There is something to send.
@@ -43,13 +70,19 @@ impl Link {
 
 /// The messages to a worker. Each takes along everything that waits for it when it is made: while one is being
 /// written the next gathers, and there is no timer.
-pub(super) struct Outgoing {
-    pub(super) pool: Arc<Pool>,
-    pub(super) link: Arc<Link>,
+pub struct Outgoing {
+    pool: Arc<Pool>,
+    link: Arc<Link>,
     /// The first message.
-    pub(super) welcome: Option<wire::Welcome>,
+    welcome: Option<wire::Welcome>,
     /// Whether the tasks that are ready now have had their turn to add calls.
-    pub(super) yielded: bool,
+    yielded: bool,
+}
+
+impl Outgoing {
+    pub(super) fn new(pool: Arc<Pool>, link: Arc<Link>, welcome: wire::Welcome) -> Self {
+        Self { pool, link, welcome: Some(welcome), yielded: false }
+    }
 }
 
 impl Stream for Outgoing {

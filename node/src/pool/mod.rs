@@ -1,1 +1,57 @@
-//! scratch start
+//! Pools of Python workers: processes that this node starts, feeds with calls, and replaces.
+//!
+//! | File | |
+//! |---|---|
+//! | `settings` | what a pool is told |
+//! | `dispatch`, `stream`, `queries` | the handle: calls, streams, questions |
+//! | `call`, `error` | what goes in and comes out |
+//! | `pool`, `state` | one pool's calls and workers; `state` is plain data without IO or clocks |
+//! | `endpoint`, `link` | a worker's connection: hello, messages in, messages out |
+//! | `seat`, `stop` | a place for a worker: start, wait, replace, back off; and the order to stop |
+//! | `spawn`, `process`, `guard`, `output` | processes, their groups, their end and their log |
+//! | `socket` | the Unix socket |
+//! | `meters` | metrics |
+//!
+//! **A call runs at most once**, unless it is idempotent. It waits in the pool's queue until a worker has a
+//! free slot. A tool that has shown itself quick (under a millisecond) may also be sent to wait at a busy
+//! worker, so that messages carry many calls; where such a worker stalls, its waiting calls are asked back and
+//! run elsewhere. When a worker dies, calls that were not sent go elsewhere unseen, idempotent ones run once
+//! more, and the others are answered with [`CallError::WorkerDied`]: maybe done.
+//!
+//! **A worker does not outlive its node** by more than a moment: see `guard` for what holds and what does not.
+//!
+//! Order of locks: a seat's, then a pool's; no lock is held while something is awaited.
+
+mod call;
+mod dispatch;
+mod endpoint;
+mod error;
+mod guard;
+mod link;
+mod meters;
+mod output;
+#[allow(clippy::module_inception)]
+mod pool;
+mod process;
+mod queries;
+mod seat;
+mod settings;
+mod socket;
+mod spawn;
+mod state;
+mod stop;
+mod stream;
+
+pub use call::{CallContext, CallOutcome, Capacity, PoolReadiness, ToolCall};
+pub use dispatch::Pools;
+pub use endpoint::{PROTOCOL, WorkerEndpoint};
+pub use error::{CallError, CallErrorKind};
+pub use link::Outgoing;
+pub use settings::{BUSY_HEARTBEAT_FACTOR, PoolSettings};
+pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
+pub use stream::CallStream;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_state;

@@ -23,6 +23,9 @@ use super::state::{
     After, CallKey, Reply, STALL, State, TakenBack, Ticket, WorkerKey, token,
 };
 
+/// Room for the frame around a call that fills its message.
+const FRAME_BYTES: usize = 1024;
+
 /// See the module.
 pub(super) struct Pool {
     pub(super) settings: PoolSettings,
@@ -109,10 +112,10 @@ impl Pool {
         }
         let key = self.number();
         let ticket = ticket(key, call, reply, stream, deadline, now);
-        // The frame around it is small; the worker's own limit has slack for it.
-        if ticket.bytes > settings.message_bytes_max {
+        let limit = settings.message_bytes_max - FRAME_BYTES;
+        if ticket.bytes > limit {
             let (pool, bytes) = (settings.name.clone(), ticket.bytes);
-            return Err(CallError::TooLarge { pool, bytes, limit: settings.message_bytes_max });
+            return Err(CallError::TooLarge { pool, bytes, limit });
         }
         let waits = self.change(|state| {
             if state.draining {
@@ -189,7 +192,7 @@ impl Pool {
         };
         if let Some((worker, link)) = link {
             tracing::warn!(%worker, pool = self.settings.name, "killed: a cancelled call would not end");
-            link.kill.cancel();
+            link.kill("killed");
         }
     }
 
@@ -239,6 +242,9 @@ impl Pool {
     /// False where the worker broke the rules.
     pub(super) fn chunks(&self, worker: WorkerKey, chunks: Vec<wire::Chunk>) -> bool {
         let mut state = self.state();
+        if let Some(worker) = state.worker_mut(worker) {
+            worker.heard = Instant::now();
+        }
         chunks.into_iter().all(|chunk| state.chunk(worker, chunk))
     }
 
@@ -276,6 +282,18 @@ impl Pool {
         self.state().workers().iter().filter(|worker| !worker.draining).count()
     }
 
+    /// Whether a worker has ever served, so that the pool's tools are known.
+    pub(super) fn started(&self) -> bool {
+        self.state().started()
+    }
+
+    /// How much room there is for a tool, less what waits; None where the pool does not offer it.
+    pub(super) fn room_for(&self, tool: &str) -> Option<i64> {
+        let state = self.state();
+        let room = state.free() as i64 - state.queued() as i64;
+        state.offers(tool).then_some(room)
+    }
+
     /// Look after the workers until told to stop: replace the silent, and take calls back from stalled ones.
     pub(super) async fn tend(self: Arc<Self>, stop: CancellationToken) {
         let beat = Duration::from_millis(self.settings.heartbeat_interval_ms);
@@ -309,11 +327,9 @@ impl Pool {
             }
         }
         for (worker, link, silence) in silent {
-            if !link.kill.is_cancelled() {
+            if link.kill("silent") {
                 let silent_ms = silence.as_millis() as u64;
                 tracing::error!(%worker, pool = self.settings.name, silent_ms, "killed: no heartbeat");
-                self.meters.exit("silent");
-                link.kill.cancel();
             }
         }
     }

@@ -3,8 +3,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
 use super::endpoint::{Expected, Registry};
 use super::link::Link;
 use super::pool::Pool;
@@ -181,11 +179,13 @@ impl Supervisor {
         tokio::select! {
             () = process.exited() => {}
             () = link.closed.cancelled() => {
-                let _ = tokio::time::timeout(LAST_WORDS, process.exited()).await;
+                // After a goodbye its adapter cleans up.
+                let patience = if link.drained() { self.drain_time() } else { LAST_WORDS };
+                let _ = tokio::time::timeout(patience, process.exited()).await;
             }
-            () = link.kill.cancelled() => {
+            reason = link.killed() => {
                 process.end().await;
-                meters.exit("killed");
+                meters.exit(reason);
                 return Ended::Killed;
             }
             () = self.stop.cancelled() => {
@@ -211,7 +211,10 @@ impl Supervisor {
 
     fn drain_time(&self) -> Duration {
         let own = Duration::from_millis(self.pool.settings.drain_timeout_ms);
-        own.min(self.stop.deadline().saturating_duration_since(Instant::now()))
+        match self.stop.deadline() {
+            Some(deadline) => own.min(deadline.saturating_duration_since(Instant::now())),
+            None => own,
+        }
     }
 
     async fn wait_for_end(&self, process: &mut Process) {
@@ -234,15 +237,3 @@ impl Supervisor {
         Ended::Crashed(served)
     }
 }
-
-/// Forgets what was registered when it is dropped.
-pub(super) struct OnDrop<F: FnMut()>(pub(super) F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// Tells by itself when its owner has gone.
-pub(super) type Token = CancellationToken;

@@ -191,6 +191,7 @@ pub(super) struct State {
     queue: BTreeMap<CallKey, Ticket>,
     workers: Vec<Worker>,
     tools: HashMap<String, Tool>,
+    joined: bool,
     pub(super) draining: bool,
 }
 
@@ -206,6 +207,7 @@ impl State {
         (slots, credits): (usize, usize),
         now: Instant,
     ) -> After {
+        self.joined = true;
         // Workers of a pool are alike: the newest knows best what there is.
         let mut before = std::mem::take(&mut self.tools);
         for spec in tools {
@@ -601,6 +603,15 @@ impl State {
 
     pub(super) fn slots(&self) -> usize {
         self.workers.iter().map(|worker| worker.slots).sum()
+    }
+
+    /// Whether a worker has ever joined.
+    pub(super) fn started(&self) -> bool {
+        self.joined
+    }
+
+    pub(super) fn offers(&self, tool: &str) -> bool {
+        self.tools.contains_key(tool)
     }
 
     pub(super) fn specs(&self) -> impl Iterator<Item = &ToolSpec> {

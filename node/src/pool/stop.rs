@@ -33,9 +33,8 @@ impl Stop {
         self.token.clone()
     }
 
-    /// Now, where no order was given.
-    pub(super) fn deadline(&self) -> Instant {
-        let known = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        known.unwrap_or_else(Instant::now)
+    /// None where no order was given.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -261,9 +261,25 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Make a directory and those above it.
+/// Make a directory and those above it, durably: what is synced in a directory whose own name is not would
+/// be gone after a power failure.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path).map_err(file("make directory", path))
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_dir(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(file("make directory", path)(error));
+        }
+        _ => {}
+    }
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Write a JSON file so that a crash leaves the old one or the new one: temporary name, sync, rename, sync.
@@ -275,7 +291,10 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()>
     out.write_all(&bytes).map_err(file("write", &temporary))?;
     out.sync_all().map_err(file("sync", &temporary))?;
     fs::rename(&temporary, path).map_err(file("rename", &temporary))?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Make the names in a directory durable.

@@ -1,7 +1,7 @@
 //! The Raft log in RocksDB.
 //!
 //! Callers change the log in memory and queue the change; one thread writes what has gathered and syncs it
-//! once ([`writer`]). Reads see what was queued: the newest entries from memory, older ones from disk.
+//! once (`writer.rs`). Reads see what was queued: the newest entries from memory, older ones from disk.
 
 mod columns;
 pub mod limits;
@@ -31,7 +31,8 @@ struct Core {
     work: Condvar,
 }
 
-/// The Raft log of one node. Dropping it flushes what was queued.
+/// The Raft log of one node. Dropping it flushes what was queued. Callbacks run on the writer's thread and
+/// must not block; where a call is refused, its callback is not called.
 pub struct RaftStore {
     core: Arc<Core>,
     writer: Option<JoinHandle<()>>,

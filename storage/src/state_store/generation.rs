@@ -48,6 +48,7 @@ impl Generation {
                     number: 1,
                     snapshot: None,
                 };
+                make_dir(&first.path(state))?;
                 first.make_current(state)?;
                 first
             }
@@ -75,7 +76,7 @@ impl Generation {
             );
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
-        if generation.number > 1 && !generation.path(state).is_dir() {
+        if !generation.path(state).is_dir() {
             let message = format!(
                 "{} names a generation that is not there; {DAMAGE_HINT}",
                 path.display()

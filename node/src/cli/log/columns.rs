@@ -1,0 +1,105 @@
+//! A table whose rows come one by one: widths follow the first rows, and grow where a later one needs it.
+
+use super::super::error::CliError;
+use super::super::output::line;
+
+/// Rows from which the widths are taken.
+const ROWS_SEEN_FIRST: usize = 200;
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Columns<const N: usize> {
+    headers: [&'static str; N],
+    widths: Option<[usize; N]>,
+    waiting: Vec<[String; N]>,
+    patient: bool,
+}
+
+impl<const N: usize> Columns<N> {
+    /// A table whose first rows may wait for each other.
+    pub fn new(headers: [&'static str; N]) -> Self {
+        Self {
+            headers,
+            widths: None,
+            waiting: Vec::new(),
+            patient: true,
+        }
+    }
+
+    /// Print a row, now or with the first ones.
+    pub fn row(&mut self, row: [String; N]) -> Result<(), CliError> {
+        self.waiting.push(row);
+        if self.patient && self.waiting.len() < ROWS_SEEN_FIRST {
+            Ok(())
+        } else {
+            self.flush()
+        }
+    }
+
+    /// Print what waits, and let no later row wait.
+    pub fn flush(&mut self) -> Result<(), CliError> {
+        let text = self.take();
+        if text.is_empty() { Ok(()) } else { line(&text) }
+    }
+
+    fn take(&mut self) -> String {
+        self.patient = false;
+        let mut lines = Vec::new();
+        let rows = std::mem::take(&mut self.waiting);
+        let begins = self.widths.is_none();
+        let mut widths = self.widths.unwrap_or_else(|| self.headers.map(width));
+        for row in &rows {
+            for (widest, cell) in widths.iter_mut().zip(row) {
+                *widest = width(cell).max(*widest);
+            }
+        }
+        if begins {
+            let headers = self.headers.map(str::to_uppercase);
+            lines.push(padded(&headers, &widths));
+        }
+        self.widths = Some(widths);
+        lines.extend(rows.iter().map(|row| padded(row, &widths)));
+        lines.join("\n")
+    }
+}
+
+/// The first column holds numbers and stands at the right.
+fn padded<const N: usize>(row: &[String; N], widths: &[usize; N]) -> String {
+    let mut text = String::new();
+    for (column, (cell, wanted)) in row.iter().zip(widths).enumerate() {
+        let blanks = " ".repeat(wanted.saturating_sub(width(cell)));
+        if column == 0 {
+            text += &blanks;
+            text += cell;
+        } else {
+            text += "  ";
+            text += cell;
+            text += &blanks;
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_below_each_other_and_grow() {
+        let mut columns = Columns::new(["n", "name", "z"]);
+        columns.waiting.push(["1".into(), "a".into(), "x".into()]);
+        columns
+            .waiting
+            .push(["10".into(), "abcdef".into(), String::new()]);
+        assert_eq!(columns.take(), " N  NAME    Z\n 1  a       x\n10  abcdef");
+        columns
+            .waiting
+            .push(["1000".into(), "b".into(), "y".into()]);
+        assert_eq!(columns.take(), "1000  b       y");
+    }
+}

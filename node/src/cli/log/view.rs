@@ -1,0 +1,271 @@
+//! An event for people and for programs.
+
+use serde_json::{Map, Value as Json, json};
+use snakepit_client::StoredEvent;
+use snakepit_machine::{Cause, Event, Payload, Principal, Value};
+use snakepit_proto::{events, values};
+
+use super::super::arguments::human_ms;
+use super::super::error::CliError;
+use super::super::output::{cut, hex, time};
+
+/// Longest value in a table, in characters.
+const VALUE_CHARS: usize = 48;
+/// What is enough of a request's id.
+const REQUEST_CHARS: usize = 8;
+
+/// Names of the columns of [`row`].
+pub(crate) const HEADERS: [&str; 7] = [
+    "position", "time", "session", "event", "change", "who", "cause",
+];
+
+/// Read an event.
+pub(crate) fn decode(stored: &StoredEvent) -> Result<Event, CliError> {
+    events::decode(&stored.event)
+        .map_err(|error| CliError::failed(format!("event {}: {error}", stored.position)))
+}
+
+/// An event as cells of a table.
+pub(crate) fn row(event: &Event) -> [String; 7] {
+    [
+        event.position.to_string(),
+        time(event.time_ms),
+        event.session_id.clone(),
+        event.payload.name().to_owned(),
+        change(&event.payload),
+        who(&event.principal),
+        cause(&event.cause),
+    ]
+}
+
+/// What changed, compactly.
+fn change(payload: &Payload) -> String {
+    let told = |value: &Value| cut(&values::to_json_text(value), VALUE_CHARS);
+    match payload {
+        Payload::SessionCreated { metadata, ttl_ms } => {
+            let ttl = format!("ttl {}", human_ms(*ttl_ms));
+            let pairs = metadata.iter().map(|(key, value)| format!("{key}={value}"));
+            let pairs: Vec<_> = std::iter::once(ttl).chain(pairs).collect();
+            cut(&pairs.join(" "), VALUE_CHARS)
+        }
+        Payload::SessionTouched | Payload::SessionDeleted => String::new(),
+        Payload::SessionExpired { deadline_ms } => format!("at {}", time(*deadline_ms)),
+        Payload::VariableRegistered {
+            name,
+            type_name,
+            value,
+            version,
+            ..
+        } => {
+            format!("{name}: {type_name} = {} (v{version})", told(value))
+        }
+        Payload::VariableSet {
+            name,
+            value,
+            version,
+            ..
+        } => {
+            format!("{name} = {} (v{version})", told(value))
+        }
+        Payload::VariableDeleted { name, version, .. } => format!("{name} (v{version})"),
+    }
+}
+
+/// A name that was authenticated has a tick.
+fn who(principal: &Principal) -> String {
+    match (principal.name.as_str(), principal.verified) {
+        ("", _) => "-".into(),
+        (name, false) => name.into(),
+        (name, true) => format!("{name} ✓"),
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    let mut parts = Vec::new();
+    if !cause.tool.is_empty() {
+        parts.push(format!("tool {}", cause.tool));
+    }
+    if !cause.worker.is_empty() {
+        parts.push(format!("worker {}", cause.worker));
+    }
+    if parts.is_empty() && !cause.request_id.is_empty() {
+        let letters: Vec<_> = cause.request_id.chars().collect();
+        let end: String = letters[letters.len().saturating_sub(REQUEST_CHARS)..]
+            .iter()
+            .collect();
+        let mark = if letters.len() > REQUEST_CHARS {
+            "…"
+        } else {
+            ""
+        };
+        parts.push(format!("request {mark}{end}"));
+    }
+    if cause.node != 0 {
+        parts.push(format!("node {}", cause.node));
+    }
+    if parts.is_empty() {
+        "-".into()
+    } else {
+        parts.join(", ")
+    }
+}
+
+/// All there is to know of an event.
+pub(crate) fn json(event: &Event, hash: &[u8]) -> Json {
+    json!({
+        "position": event.position,
+        "time": time(event.time_ms),
+        "time_ms": event.time_ms,
+        "session": event.session_id,
+        "revision": event.revision,
+        "event": event.payload.name(),
+        "change": payload_json(&event.payload),
+        "principal": { "name": event.principal.name, "verified": event.principal.verified },
+        "cause": cause_json(&event.cause),
+        "raft_index": event.raft_index,
+        "raft_term": event.raft_term,
+        "hash": hex(hash),
+    })
+}
+
+fn payload_json(payload: &Payload) -> Json {
+    match payload {
+        Payload::SessionCreated { metadata, ttl_ms } => {
+            json!({ "metadata": metadata, "ttl_ms": ttl_ms })
+        }
+        Payload::SessionTouched | Payload::SessionDeleted => json!({}),
+        Payload::SessionExpired { deadline_ms } => json!({ "deadline_ms": deadline_ms }),
+        Payload::VariableRegistered {
+            id,
+            name,
+            type_name,
+            value,
+            constraints_json,
+            metadata,
+            version,
+        } => json!({
+            "id": id,
+            "name": name,
+            "type": type_name,
+            "value": value_json(value),
+            "constraints": serde_json::from_str::<Json>(constraints_json).unwrap_or(Json::Null),
+            "metadata": metadata,
+            "version": version,
+        }),
+        Payload::VariableSet {
+            id,
+            name,
+            value,
+            metadata,
+            version,
+        } => json!({
+            "id": id,
+            "name": name,
+            "value": value_json(value),
+            "metadata": metadata,
+            "version": version,
+        }),
+        Payload::VariableDeleted { id, name, version } => {
+            json!({ "id": id, "name": name, "version": version })
+        }
+    }
+}
+
+fn value_json(value: &Value) -> Json {
+    serde_json::from_str(&values::to_json_text(value)).unwrap_or(Json::Null)
+}
+
+/// What is known of a cause; what is not is left out.
+fn cause_json(cause: &Cause) -> Json {
+    let texts = [
+        ("request", &cause.request_id),
+        ("call", &cause.call_id),
+        ("tool", &cause.tool),
+        ("worker", &cause.worker),
+    ];
+    let known = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let mut known: Map<String, Json> = known
+        .map(|(name, text)| (name.to_owned(), json!(text)))
+        .collect();
+    if cause.node != 0 {
+        known.insert("node".into(), json!(cause.node));
+    }
+    Json::Object(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(payload: Payload, cause: Cause) -> Event {
+        Event {
+            position: 7,
+            session_id: "s".into(),
+            revision: 2,
+            raft_index: 9,
+            raft_term: 1,
+            time_ms: 1_700_000_000_123,
+            principal: Principal {
+                name: "ada".into(),
+                verified: false,
+            },
+            cause,
+            answer: None,
+            payload,
+        }
+    }
+
+    #[test]
+    fn a_row_says_who_changed_what_and_why() {
+        let payload = Payload::VariableSet {
+            id: "var_x_1".into(),
+            name: "x".into(),
+            value: Value::Float(1.5),
+            metadata: Default::default(),
+            version: 3,
+        };
+        let by_tool = Cause {
+            call_id: "c".into(),
+            tool: "train".into(),
+            worker: "w-1".into(),
+            request_id: "0192-abcdefgh".into(),
+            node: 2,
+        };
+        assert_eq!(
+            row(&event(payload.clone(), by_tool.clone())).join(" | "),
+            "7 | 2023-11-14T22:13:20.123Z | s | VariableSet | x = 1.5 (v3) | ada \
+             | tool train, worker w-1, node 2"
+        );
+        let by_client = Cause {
+            request_id: "0192-abcdefgh".into(),
+            node: 2,
+            ..Default::default()
+        };
+        let told = row(&event(payload.clone(), by_client));
+        assert_eq!(told[6], "request …abcdefgh, node 2");
+        assert_eq!(row(&event(payload.clone(), Cause::default()))[6], "-");
+        let told = json(&event(payload, by_tool), &[0xab; 32]);
+        assert_eq!(told["change"]["value"], json!(1.5));
+        assert_eq!(told["cause"]["call"], "c");
+    }
+
+    #[test]
+    fn other_changes_are_told() {
+        let created = Payload::SessionCreated {
+            metadata: [("a".into(), "b".into())].into(),
+            ttl_ms: 90_000,
+        };
+        assert_eq!(change(&created), "ttl 1m30s a=b");
+        let long = Payload::VariableRegistered {
+            id: "i".into(),
+            name: "t".into(),
+            type_name: "string".into(),
+            value: Value::String("x".repeat(100)),
+            constraints_json: String::new(),
+            metadata: Default::default(),
+            version: 1,
+        };
+        assert!(change(&long).ends_with("… (v1)"));
+        assert_eq!(change(&Payload::SessionTouched), "");
+    }
+}

@@ -1,0 +1,9 @@
+//! The daemon and the `snakepit` command.
+
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod pool;
+pub mod run;
+pub mod services;
+pub mod telemetry;

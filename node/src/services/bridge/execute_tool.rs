@@ -1,0 +1,18 @@
+use std::sync::Arc;
+
+use snakepit_proto::bridge::{ExecuteToolRequest, ExecuteToolResponse};
+use tonic::Response;
+use tonic::metadata::MetadataMap;
+
+use crate::services::router::Routed;
+use crate::services::{Ask, Failure, Node};
+
+pub(super) async fn answer(
+    node: Arc<Node>,
+    ask: Ask,
+    metadata: MetadataMap,
+    request: ExecuteToolRequest,
+) -> Result<Response<ExecuteToolResponse>, Failure> {
+    let call = Routed::take(&node, &ask, &metadata, request).await?;
+    Ok(Response::new(node.route(call).await?))
+}

@@ -1,0 +1,249 @@
+//! The bridge protocol. One file per call; this file is the table.
+
+mod cleanup_session;
+mod delete_variable;
+mod execute_streaming_tool;
+mod execute_tool;
+mod get_session;
+mod get_variable;
+mod get_variables;
+mod heartbeat;
+mod initialize_session;
+mod list_variables;
+mod ping;
+mod register_variable;
+mod set_variable;
+mod set_variables;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use snakepit_proto::bridge::{self as pb, bridge_service_server};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Ask, Failure, Node};
+
+/// Serves [`bridge_service_server::BridgeService`], to clients and to workers alike.
+#[derive(Clone, Debug)]
+pub struct Bridge(pub Arc<Node>);
+
+/// An answer that comes in parts.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Bridge {
+    /// Read a request's metadata, answer it, and turn a failure into its status.
+    async fn answer<M, T, F>(
+        &self,
+        request: Request<M>,
+        call: impl FnOnce(Arc<Node>, Ask, M) -> F,
+    ) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<Response<T>, Failure>>,
+    {
+        let (metadata, _, message) = request.into_parts();
+        let answered = match self.0.ask(&metadata) {
+            Ok(ask) => call(self.0.clone(), ask, message).await,
+            Err(failure) => Err(failure),
+        };
+        answered.map_err(|failure| self.0.status(failure))
+    }
+
+    /// As [`Self::answer`], for calls of tools, which have their own deadlines.
+    async fn answer_call<M, T, F>(
+        &self,
+        request: Request<M>,
+        call: impl FnOnce(Arc<Node>, Ask, MetadataMap, M) -> F,
+    ) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<Response<T>, Failure>>,
+    {
+        let metadata = request.metadata().clone();
+        self.answer(request, |node, ask, message| call(node, ask, metadata, message)).await
+    }
+}
+
+fn unbuilt<T>(call: &str) -> Result<T, Status> {
+    Err(Status::unimplemented(format!("{call} is not built in this release; hint: see CHANGELOG.md")))
+}
+
+#[tonic::async_trait]
+impl bridge_service_server::BridgeService for Bridge {
+    async fn ping(&self, request: Request<pb::PingRequest>) -> Result<Response<pb::PingResponse>, Status> {
+        self.answer(request, ping::answer).await
+    }
+
+    async fn initialize_session(
+        &self,
+        request: Request<pb::InitializeSessionRequest>,
+    ) -> Result<Response<pb::InitializeSessionResponse>, Status> {
+        self.answer(request, initialize_session::answer).await
+    }
+
+    async fn cleanup_session(
+        &self,
+        request: Request<pb::CleanupSessionRequest>,
+    ) -> Result<Response<pb::CleanupSessionResponse>, Status> {
+        self.answer(request, cleanup_session::answer).await
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<pb::GetSessionRequest>,
+    ) -> Result<Response<pb::GetSessionResponse>, Status> {
+        self.answer(request, get_session::answer).await
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<pb::HeartbeatRequest>,
+    ) -> Result<Response<pb::HeartbeatResponse>, Status> {
+        self.answer(request, heartbeat::answer).await
+    }
+
+    async fn get_variable(
+        &self,
+        request: Request<pb::GetVariableRequest>,
+    ) -> Result<Response<pb::GetVariableResponse>, Status> {
+        self.answer(request, get_variable::answer).await
+    }
+
+    async fn set_variable(
+        &self,
+        request: Request<pb::SetVariableRequest>,
+    ) -> Result<Response<pb::SetVariableResponse>, Status> {
+        self.answer(request, set_variable::answer).await
+    }
+
+    async fn get_variables(
+        &self,
+        request: Request<pb::BatchGetVariablesRequest>,
+    ) -> Result<Response<pb::BatchGetVariablesResponse>, Status> {
+        self.answer(request, get_variables::answer).await
+    }
+
+    async fn set_variables(
+        &self,
+        request: Request<pb::BatchSetVariablesRequest>,
+    ) -> Result<Response<pb::BatchSetVariablesResponse>, Status> {
+        self.answer(request, set_variables::answer).await
+    }
+
+    async fn register_variable(
+        &self,
+        request: Request<pb::RegisterVariableRequest>,
+    ) -> Result<Response<pb::RegisterVariableResponse>, Status> {
+        self.answer(request, register_variable::answer).await
+    }
+
+    async fn list_variables(
+        &self,
+        request: Request<pb::ListVariablesRequest>,
+    ) -> Result<Response<pb::ListVariablesResponse>, Status> {
+        self.answer(request, list_variables::answer).await
+    }
+
+    async fn delete_variable(
+        &self,
+        request: Request<pb::DeleteVariableRequest>,
+    ) -> Result<Response<pb::DeleteVariableResponse>, Status> {
+        self.answer(request, delete_variable::answer).await
+    }
+
+    async fn execute_tool(
+        &self,
+        request: Request<pb::ExecuteToolRequest>,
+    ) -> Result<Response<pb::ExecuteToolResponse>, Status> {
+        self.answer_call(request, execute_tool::answer).await
+    }
+
+    type ExecuteStreamingToolStream = Answers<pb::ToolChunk>;
+
+    async fn execute_streaming_tool(
+        &self,
+        request: Request<pb::ExecuteToolRequest>,
+    ) -> Result<Response<Self::ExecuteStreamingToolStream>, Status> {
+        self.answer_call(request, execute_streaming_tool::answer).await
+    }
+
+    async fn register_tools(
+        &self,
+        _request: Request<pb::RegisterToolsRequest>,
+    ) -> Result<Response<pb::RegisterToolsResponse>, Status> {
+        unbuilt("RegisterTools")
+    }
+
+    async fn get_exposed_elixir_tools(
+        &self,
+        _request: Request<pb::GetExposedElixirToolsRequest>,
+    ) -> Result<Response<pb::GetExposedElixirToolsResponse>, Status> {
+        unbuilt("GetExposedElixirTools")
+    }
+
+    async fn execute_elixir_tool(
+        &self,
+        _request: Request<pb::ExecuteElixirToolRequest>,
+    ) -> Result<Response<pb::ExecuteElixirToolResponse>, Status> {
+        unbuilt("ExecuteElixirTool")
+    }
+
+    type WatchVariablesStream = Answers<pb::VariableUpdate>;
+
+    async fn watch_variables(
+        &self,
+        _request: Request<pb::WatchVariablesRequest>,
+    ) -> Result<Response<Self::WatchVariablesStream>, Status> {
+        unbuilt("WatchVariables")
+    }
+
+    async fn add_dependency(
+        &self,
+        _request: Request<pb::AddDependencyRequest>,
+    ) -> Result<Response<pb::AddDependencyResponse>, Status> {
+        unbuilt("AddDependency")
+    }
+
+    async fn start_optimization(
+        &self,
+        _request: Request<pb::StartOptimizationRequest>,
+    ) -> Result<Response<pb::StartOptimizationResponse>, Status> {
+        unbuilt("StartOptimization")
+    }
+
+    async fn stop_optimization(
+        &self,
+        _request: Request<pb::StopOptimizationRequest>,
+    ) -> Result<Response<pb::StopOptimizationResponse>, Status> {
+        unbuilt("StopOptimization")
+    }
+
+    async fn get_variable_history(
+        &self,
+        _request: Request<pb::GetVariableHistoryRequest>,
+    ) -> Result<Response<pb::GetVariableHistoryResponse>, Status> {
+        unbuilt("GetVariableHistory")
+    }
+
+    async fn rollback_variable(
+        &self,
+        _request: Request<pb::RollbackVariableRequest>,
+    ) -> Result<Response<pb::RollbackVariableResponse>, Status> {
+        unbuilt("RollbackVariable")
+    }
+
+    type StreamTelemetryStream = Answers<pb::TelemetryEvent>;
+
+    async fn stream_telemetry(
+        &self,
+        _request: Request<Streaming<pb::TelemetryControl>>,
+    ) -> Result<Response<Self::StreamTelemetryStream>, Status> {
+        unbuilt("StreamTelemetry")
+    }
+}
+
+/// A machine's answer of another kind than its command's: a defect, told as such.
+fn misfit() -> Failure {
+    Failure::Storage(std::io::Error::other("the machine's answer does not fit its command"))
+}

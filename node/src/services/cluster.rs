@@ -1,0 +1,154 @@
+//! What operators ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use snakepit_proto::cluster::{self, cluster_server};
+use tonic::{Request, Response, Status};
+
+use super::{Failure, Node, wire};
+
+/// Sessions of one page, where the request says nothing, and at most.
+const PAGE: usize = 1_000;
+/// Time that a snapshot may take before the caller is told to look again.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Serves [`cluster_server::Cluster`].
+#[derive(Clone, Debug)]
+pub struct ClusterService(pub Arc<Node>);
+
+#[tonic::async_trait]
+impl cluster_server::Cluster for ClusterService {
+    async fn status(
+        &self,
+        _request: Request<cluster::StatusRequest>,
+    ) -> Result<Response<cluster::StatusResponse>, Status> {
+        let node = &self.0;
+        let (status, head) = (node.group.status(), node.state.head());
+        let leader = status.leader.and_then(|leader| status.address_of(leader));
+        let leader_address = leader.map(|address| address.client.clone()).unwrap_or_default();
+        let workers = node.pools.readiness();
+        Ok(Response::new(cluster::StatusResponse {
+            node_id: node.id(),
+            cluster_id: node.settings.node.cluster_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: status.role.name().to_owned(),
+            term: status.term,
+            leader_id: status.leader.unwrap_or(0),
+            leader_address,
+            last_log_index: status.last_log.unwrap_or(0),
+            committed_index: status.committed.unwrap_or(0),
+            applied_index: head.applied.map_or(0, |id| id.index),
+            snapshot_index: status.snapshot.unwrap_or(0),
+            purged_index: status.purged.unwrap_or(0),
+            position: head.position,
+            chain_head: head.chain_head.to_vec().into(),
+            sessions: head.sessions,
+            uptime_ms: wire::elapsed_ms(node.started),
+            members: status
+                .members
+                .into_iter()
+                .map(|member| cluster::Member {
+                    node_id: member.id,
+                    client_address: member.address.client,
+                    peer_address: member.address.peer,
+                    http_address: member.address.http,
+                    voter: member.voter,
+                    matched_index: member.matched,
+                })
+                .collect(),
+            workers: count(workers.iter().map(|pool| pool.size)),
+            workers_ready: count(workers.iter().map(|pool| pool.ready)),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<cluster::TransferLeaderRequest>,
+    ) -> Result<Response<cluster::TransferLeaderResponse>, Status> {
+        let to = request.into_inner().to;
+        match self.0.group.transfer_leader((to != 0).then_some(to)).await {
+            Some(_) => Ok(Response::new(cluster::TransferLeaderResponse {})),
+            None => Err(self.0.status(Failure::Refused(
+                "leadership was not handed over; hint: ask the leader, and name a voter that is up to date".into(),
+            ))),
+        }
+    }
+
+    async fn take_snapshot(
+        &self,
+        _request: Request<cluster::TakeSnapshotRequest>,
+    ) -> Result<Response<cluster::TakeSnapshotResponse>, Status> {
+        let node = &self.0;
+        let wanted = node.group.status().applied.unwrap_or(0);
+        node.group.take_snapshot().await.map_err(|error| node.status(Failure::Refused(error.to_string())))?;
+        let made = async {
+            loop {
+                match node.group.status().snapshot {
+                    Some(index) if index >= wanted => break index,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        match tokio::time::timeout(SNAPSHOT_TIMEOUT, made).await {
+            Ok(index) => Ok(Response::new(cluster::TakeSnapshotResponse { index })),
+            Err(_) => Err(node.status(Failure::Refused(
+                "the snapshot is not complete yet; hint: look at snapshot_index in the status".into(),
+            ))),
+        }
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<cluster::ListSessionsRequest>,
+    ) -> Result<Response<cluster::ListSessionsResponse>, Status> {
+        let node = &self.0;
+        let listed = async {
+            let ask = node.ask(request.metadata())?;
+            let request = request.into_inner();
+            let size = usize::try_from(request.page_size).ok().filter(|size| (1..=PAGE).contains(size)).unwrap_or(PAGE);
+            let barrier = node.barrier(&ask).await?;
+            let after = Some(request.page_token).filter(|token| !token.is_empty());
+            let rows = node
+                .blocking(move |state| state.with_view(|view| view.list_sessions(after.as_deref(), size)))
+                .await?;
+            let next = if rows.len() == size { rows.last().map(|row| row.id.clone()) } else { None };
+            let sessions = rows.into_iter().filter(|row| row.alive_at(barrier.time_ms)).map(wire::session).collect();
+            let response =
+                cluster::ListSessionsResponse { sessions, next_page_token: next.unwrap_or_default() };
+            Ok(wire::at_index(barrier.index, response))
+        };
+        listed.await.map_err(|failure| node.status(failure))
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Request<cluster::ListToolsRequest>,
+    ) -> Result<Response<cluster::ListToolsResponse>, Status> {
+        let mut tools = BTreeMap::new();
+        let own = self.0.pools.tools().into_iter().map(|spec| (self.0.id(), spec));
+        for (id, spec) in own.chain(self.0.peers.tools()) {
+            let tool = tools.entry(spec.name.clone()).or_insert_with(|| cluster::list_tools_response::Tool {
+                spec: Some(spec),
+                nodes: Vec::new(),
+            });
+            tool.nodes.push(id);
+        }
+        for tool in tools.values_mut() {
+            tool.nodes.sort_unstable();
+        }
+        Ok(Response::new(cluster::ListToolsResponse { tools: tools.into_values().collect() }))
+    }
+
+    async fn list_workers(
+        &self,
+        _request: Request<cluster::ListWorkersRequest>,
+    ) -> Result<Response<cluster::ListWorkersResponse>, Status> {
+        Ok(Response::new(cluster::ListWorkersResponse { workers: self.0.pools.workers() }))
+    }
+}
+
+fn count(numbers: impl Iterator<Item = usize>) -> u32 {
+    u32::try_from(numbers.sum::<usize>()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,42 @@
+//! Whether the node is ready to serve.
+
+use std::sync::Arc;
+
+use snakepit_raft::Role;
+
+use super::Node;
+use crate::http::{Check, ReadyChecks};
+
+/// Answers `/readyz`.
+#[derive(Clone, Debug)]
+pub struct Readiness(pub Arc<Node>);
+
+/// Entries that a node may be behind and still be ready.
+const LAG_MAX: u64 = 1_000;
+
+impl ReadyChecks for Readiness {
+    fn checks(&self) -> Vec<Check> {
+        let status = self.0.group.status();
+        let (committed, applied) = (status.committed.unwrap_or(0), status.applied.unwrap_or(0));
+        let lag = committed.saturating_sub(applied);
+        let pools = self.0.pools.readiness();
+        let slow: Vec<String> = pools
+            .iter()
+            .filter(|pool| pool.ready == 0)
+            .map(|pool| match &pool.problem {
+                Some(problem) => format!("pool {} has no worker: {problem}", pool.pool),
+                None => format!("pool {} has no worker yet", pool.pool),
+            })
+            .collect();
+        vec![
+            Check { name: "raft", ok: status.role != Role::Stopped, detail: status.role.name().to_owned() },
+            Check {
+                name: "leader",
+                ok: status.leader.is_some(),
+                detail: status.leader.map_or("none is known".into(), |leader| format!("node {leader}")),
+            },
+            Check { name: "applied", ok: lag <= LAG_MAX, detail: format!("{applied} of {committed}") },
+            Check { name: "workers", ok: slow.is_empty(), detail: slow.join("; ") },
+        ]
+    }
+}

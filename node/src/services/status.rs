@@ -1,0 +1,137 @@
+//! The one place where a gRPC status is made. Its message says what happened and what to do; its metadata
+//! says of what kind it is, whether the request may have been done, and who leads.
+
+use std::io;
+
+use snakepit_machine::{Rejection, RejectionKind};
+use snakepit_proto::headers;
+use snakepit_raft::{ProposeError, ReadError};
+use tonic::{Code, Status};
+
+use super::Node;
+use crate::pool::{CallError, CallErrorKind};
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The request is wrong.
+    Invalid(String),
+    /// Something holds it back.
+    Refused(String),
+    /// A limit is reached.
+    Exhausted(String),
+    /// The machine refused it.
+    Rejected(Rejection),
+    /// It was not, or maybe, proposed.
+    Propose(ProposeError),
+    /// The read could not be confirmed.
+    Read(ReadError),
+    /// The call of a tool has no outcome.
+    Call(CallError),
+    /// Another node answered so.
+    Remote(Status),
+    /// The store cannot be read.
+    Storage(io::Error),
+}
+
+macro_rules! from {
+    ($($source:ty => $variant:ident),*) => {
+        $(impl From<$source> for Failure {
+            fn from(source: $source) -> Self {
+                Self::$variant(source)
+            }
+        })*
+    };
+}
+
+from!(Rejection => Rejected, ProposeError => Propose, ReadError => Read, CallError => Call, io::Error => Storage);
+
+impl From<snakepit_machine::RowsError> for Failure {
+    fn from(error: snakepit_machine::RowsError) -> Self {
+        Self::Storage(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+/// Kind, gRPC code, and whether the request may have been done.
+fn class(failure: &Failure) -> (&'static str, Code, bool) {
+    match failure {
+        Failure::Invalid(_) => ("invalid", Code::InvalidArgument, false),
+        Failure::Refused(_) => ("refused", Code::FailedPrecondition, false),
+        Failure::Exhausted(_) => ("exhausted", Code::ResourceExhausted, false),
+        Failure::Rejected(rejection) => (rejection.kind.name(), rejection_code(rejection.kind), false),
+        Failure::Propose(ProposeError::NoLeader { .. } | ProposeError::Stopping) => ("unavailable", Code::Unavailable, false),
+        Failure::Propose(ProposeError::Exhausted(_)) => ("exhausted", Code::ResourceExhausted, false),
+        Failure::Propose(ProposeError::TooLarge(_)) => ("invalid", Code::InvalidArgument, false),
+        Failure::Propose(ProposeError::Unknown(_)) => ("unknown", Code::Unknown, true),
+        Failure::Read(ReadError::Deadline) => ("deadline", Code::DeadlineExceeded, false),
+        Failure::Read(_) => ("unavailable", Code::Unavailable, false),
+        Failure::Call(error) => {
+            let (kind, code) = call_class(error.kind());
+            (kind, code, error.maybe_done())
+        }
+        Failure::Remote(status) => ("remote", status.code(), false),
+        Failure::Storage(_) => ("data", Code::DataLoss, false),
+    }
+}
+
+fn rejection_code(kind: RejectionKind) -> Code {
+    match kind {
+        RejectionKind::Invalid => Code::InvalidArgument,
+        RejectionKind::NotFound => Code::NotFound,
+        RejectionKind::AlreadyExists => Code::AlreadyExists,
+        RejectionKind::Conflict => Code::Aborted,
+        RejectionKind::Refused => Code::FailedPrecondition,
+        RejectionKind::Exhausted => Code::ResourceExhausted,
+    }
+}
+
+fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
+    match kind {
+        CallErrorKind::Invalid => ("invalid", Code::InvalidArgument),
+        CallErrorKind::NotFound => ("not_found", Code::NotFound),
+        CallErrorKind::Exhausted => ("exhausted", Code::ResourceExhausted),
+        CallErrorKind::Unavailable => ("unavailable", Code::Unavailable),
+        CallErrorKind::Deadline => ("deadline", Code::DeadlineExceeded),
+        CallErrorKind::Unknown => ("unknown", Code::Unknown),
+        CallErrorKind::Cancelled => ("cancelled", Code::Cancelled),
+        CallErrorKind::Tool => ("tool", Code::Unknown),
+    }
+}
+
+fn message(failure: &Failure) -> String {
+    match failure {
+        Failure::Invalid(text) | Failure::Refused(text) | Failure::Exhausted(text) => text.clone(),
+        Failure::Rejected(rejection) => rejection.message.clone(),
+        Failure::Propose(error) => error.to_string(),
+        Failure::Read(error) => error.to_string(),
+        Failure::Call(error) => error.to_string(),
+        Failure::Remote(status) => status.message().to_owned(),
+        Failure::Storage(error) => format!("this node cannot read its data: {error}; hint: verify the log, ask another node"),
+    }
+}
+
+impl Node {
+    /// The status of a failure.
+    pub(super) fn status(&self, failure: Failure) -> Status {
+        if let Failure::Remote(status) = failure {
+            return status;
+        }
+        let (kind, code, maybe) = class(&failure);
+        if code == Code::DataLoss {
+            tracing::error!(?failure, "a request found damaged data");
+        }
+        let mut status = Status::new(code, message(&failure));
+        let metadata = status.metadata_mut();
+        metadata.insert(headers::ERROR_KIND, tonic::metadata::MetadataValue::from_static(kind));
+        let done = if maybe { "maybe" } else { "no" };
+        metadata.insert(headers::DONE, tonic::metadata::MetadataValue::from_static(done));
+        if code == Code::Unavailable {
+            let group = self.group.status();
+            let address = group.leader.and_then(|leader| Some(group.address_of(leader)?.client.clone()));
+            if let Some(value) = address.and_then(|address| address.parse().ok()) {
+                metadata.insert(headers::LEADER, value);
+            }
+        }
+        status
+    }
+}

@@ -6,13 +6,12 @@
 //! A fake worker is this program again: it dials the node and answers at once. With `python`, the interpreter
 //! is that of `SNAKEPIT_PYTHON`.
 
-#[allow(dead_code, unused_imports, unreachable_pub)]
-#[path = "../src/pool/mod.rs"]
-mod pool;
+#![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use snakepit_node::pool;
 use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::worker as wire;
 use snakepit_proto::worker::from_worker::Message as From;
@@ -24,7 +23,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     if let Ok(socket) = std::env::var("SNAKEPIT_WORKER_SOCKET") {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         return runtime.block_on(fake_worker(&socket));
     }
     let mut flags = Flags::default();
@@ -75,7 +76,11 @@ async fn bench(flags: Flags) -> Result<(), Failure> {
     let own = std::env::current_exe()?.to_string_lossy().into_owned();
     let settings = pool::PoolSettings {
         adapter: "snakepit.demo.showcase".into(),
-        python: if flags.python { defaults.python.clone() } else { own },
+        python: if flags.python {
+            defaults.python.clone()
+        } else {
+            own
+        },
         size: flags.workers,
         slots: flags.slots,
         credits_per_slot: flags.credits,
@@ -83,18 +88,27 @@ async fn bench(flags: Flags) -> Result<(), Failure> {
     };
     let incoming = pool::listen_unix(&socket)?;
     let pools = pool::Pools::start(vec![settings], 1, socket)?;
-    let server = pool::server().add_service(pools.service()).serve_with_incoming(incoming);
+    let server = pool::server()
+        .add_service(pools.service())
+        .serve_with_incoming(incoming);
     let server = tokio::spawn(server);
     let all_ready = async {
         while pools.readiness()[0].ready < flags.workers {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(Duration::from_secs(30), all_ready).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(30), all_ready)
+        .await
+        .is_err()
+    {
         return Err(format!("the workers do not start: {:?}", pools.readiness()).into());
     }
     for part in ["warm-up", "measured"] {
-        let seconds = if part == "warm-up" { 1.0 } else { flags.seconds };
+        let seconds = if part == "warm-up" {
+            1.0
+        } else {
+            flags.seconds
+        };
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let began = Instant::now();
         let callers: Vec<_> = (0..flags.callers)
@@ -110,7 +124,9 @@ async fn bench(flags: Flags) -> Result<(), Failure> {
         let (middle, high) = (times.value_at_quantile(0.5), times.value_at_quantile(0.99));
         println!("{part}: {rate:.0} calls/s; {middle} µs in the middle, {high} µs at 99 %");
     }
-    pools.drain_and_stop(Instant::now() + Duration::from_secs(5)).await;
+    pools
+        .drain_and_stop(Instant::now() + Duration::from_secs(5))
+        .await;
     server.abort();
     Ok(())
 }
@@ -143,7 +159,9 @@ async fn caller(pools: pool::Pools, tool: String, until: Instant) -> Result<Vec<
 
 /// Answers each call at once.
 async fn fake_worker(socket: &str) -> Result<(), Failure> {
-    let channel = tonic::transport::Endpoint::from_shared(format!("unix://{socket}"))?.connect().await?;
+    let channel = tonic::transport::Endpoint::from_shared(format!("unix://{socket}"))?
+        .connect()
+        .await?;
     let (outgoing, messages) = tokio::sync::mpsc::channel(64);
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let hello = wire::Hello {
@@ -151,15 +169,23 @@ async fn fake_worker(socket: &str) -> Result<(), Failure> {
         worker_id: variable("SNAKEPIT_WORKER_ID"),
         token: variable("SNAKEPIT_WORKER_TOKEN"),
         pid: std::process::id(),
-        tools: vec![ToolSpec { name: "echo".into(), ..Default::default() }],
+        tools: vec![ToolSpec {
+            name: "echo".into(),
+            ..Default::default()
+        }],
         slots: variable("SNAKEPIT_WORKER_SLOTS").parse()?,
         credits: variable("SNAKEPIT_WORKER_CREDITS").parse()?,
         ..Default::default()
     };
-    let say = |message| wire::FromWorker { message: Some(message) };
+    let say = |message| wire::FromWorker {
+        message: Some(message),
+    };
     outgoing.send(say(From::Hello(hello))).await?;
     let mut client = WorkerServiceClient::new(channel);
-    let mut incoming = client.connect(ReceiverStream::new(messages)).await?.into_inner();
+    let mut incoming = client
+        .connect(ReceiverStream::new(messages))
+        .await?
+        .into_inner();
     while let Some(message) = incoming.message().await? {
         match message.message {
             Some(To::Calls(calls)) => {
@@ -171,7 +197,10 @@ async fn fake_worker(socket: &str) -> Result<(), Failure> {
                     ..Default::default()
                 };
                 let results = calls.calls.into_iter().map(answer).collect();
-                let results = wire::Results { results, chunks: Vec::new() };
+                let results = wire::Results {
+                    results,
+                    chunks: Vec::new(),
+                };
                 outgoing.send(say(From::Results(results))).await?;
             }
             Some(To::Drain(_)) => {

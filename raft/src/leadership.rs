@@ -31,8 +31,16 @@ impl Leadership {
         let mut changes = metrics.clone();
         let watcher = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let leader = changes.borrow_and_update().current_leader;
-                tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);
+                let (leader, term) = {
+                    let seen = changes.borrow_and_update();
+                    (seen.current_leader, seen.current_term)
+                };
+                let changed = tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);
+                match leader {
+                    Some(leader) if changed => tracing::info!(leader, term, "a leader is known"),
+                    None if changed => tracing::warn!(term, "no leader is known"),
+                    _ => {}
+                }
             }
         });
         Self { local, metrics, told, _watcher: Arc::new(tokio_util::task::AbortOnDropHandle::new(watcher)) }

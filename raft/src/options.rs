@@ -11,9 +11,10 @@ pub struct RaftOptions {
     pub cluster_id: String,
     /// Time between two heartbeats of a leader, in milliseconds.
     pub heartbeat_interval_ms: u64,
-    /// Least time without a leader before an election, in milliseconds.
+    /// Least time between the end of a leader's lease and an election, in milliseconds.
     pub election_timeout_min_ms: u64,
-    /// Most time without a leader before an election, in milliseconds.
+    /// Most time between the end of a leader's lease and an election, in milliseconds. The lease is as long,
+    /// from the last heartbeat on: a silent leader is replaced after the sum of both.
     pub election_timeout_max_ms: u64,
     /// Entries between two snapshots.
     pub snapshot_entries: u64,
@@ -42,9 +43,9 @@ impl RaftOptions {
     pub fn new(cluster_id: impl Into<String>) -> Self {
         Self {
             cluster_id: cluster_id.into(),
-            heartbeat_interval_ms: 100,
-            election_timeout_min_ms: 400,
-            election_timeout_max_ms: 800,
+            heartbeat_interval_ms: 75,
+            election_timeout_min_ms: 160,
+            election_timeout_max_ms: 320,
             snapshot_entries: 100_000,
             log_entries_kept: 10_000,
             append_bytes_max: 1 << 20,

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::debug;
 
-use crate::error::Failure;
+use crate::error::{Failure, is_timeout, rounded};
 use crate::pool::Node;
 use crate::{Answer, Client, ClientError, backoff};
 
@@ -85,8 +85,10 @@ impl Client {
             }
             let failure = match timeout(budget, send(node.channel, framed)).await {
                 Ok(Ok(response)) => return Ok(Answer::of(response)),
-                Ok(Err(status)) => Failure::of(node.endpoint.authority(), &status),
-                Err(_) => Failure::silent(node.endpoint.authority(), budget),
+                Ok(Err(status)) if !is_timeout(&status) => {
+                    Failure::of(node.endpoint.authority(), &status)
+                }
+                _ => Failure::silent(node.endpoint.authority(), budget),
             };
             let wait = self.after(number, &mut tries, repeat, failure)?;
             sleep(wait).await;

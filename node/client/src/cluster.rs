@@ -55,14 +55,19 @@ impl Client {
         join_all(asked).await
     }
 
-    /// Have another node lead; 0 leaves the choice to the leader.
+    /// Have another node lead; 0 leaves the choice to the leader, who is asked wherever it is known.
     pub async fn transfer_leader(&self, to: u64) -> Result<Answer<()>, ClientError> {
+        let leader = self.status().await?.leader_address.parse();
+        let client = match (leader, self.pinned) {
+            (Ok(leader), None) => self.at(&leader)?,
+            _ => self.clone(),
+        };
         let send = |channel, request| async move {
             ClusterClient::new(channel).transfer_leader(request).await
         };
         let request = TransferLeaderRequest { to };
         // Doing it twice does no harm.
-        let answer = self
+        let answer = client
             .call(Repeat::Deduplicated, Patience::Attempt, request, send)
             .await?;
         Ok(answer.map(|_| ()))

@@ -1,6 +1,7 @@
 //! From a gRPC status to what the caller can do about it: the one place that knows both.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use snakepit_proto::headers;
 use tonic::{Code, Status};
@@ -134,15 +135,27 @@ impl Failure {
     }
 
     /// A try that took too long.
-    pub fn silent(endpoint: &str, waited: std::time::Duration) -> Self {
-        let message = format!("{endpoint}: no answer within {waited:.1?}");
+    pub fn silent(endpoint: &str, waited: Duration) -> Self {
+        let error =
+            ClientError::Unknown(format!("{endpoint}: no answer within {}", rounded(waited)));
         Self {
-            error: ClientError::Unknown(message),
+            error,
             maybe_done: true,
             transient: true,
             leader: None,
         }
     }
+}
+
+/// Whether the status only says that the budget of a try is spent.
+pub(crate) fn is_timeout(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<tonic::TimeoutExpired>())
+}
+
+/// A time as people read it: hundredths of a second.
+pub(crate) fn rounded(time: Duration) -> String {
+    let hundredths = (time.as_millis() + 5) / 10;
+    format!("{} s", hundredths as f64 / 100.0)
 }
 
 fn error_of(code: Code, maybe_done: bool, message: String) -> ClientError {

@@ -1,6 +1,7 @@
 //! The command line. One file per verb; this one is the table.
 
 mod arguments;
+mod bench;
 mod call;
 mod cluster;
 mod error;
@@ -60,6 +61,8 @@ enum Verb {
     /// Replay, verify, export and follow the event log
     #[command(subcommand)]
     Log(log::Verb),
+    /// Measure how fast a cluster is, and how long it stands still without its leader
+    Bench(bench::Args),
 }
 
 /// Run what the command line asks for; the process's exit code.
@@ -89,6 +92,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Verb::Tool(verb) => tool::run(&context, verb).await,
         Verb::Worker(verb) => worker::run(&context, verb).await,
         Verb::Log(verb) => log::run(&context, verb).await,
+        Verb::Bench(args) => bench::run(&context, args).await,
     }
 }
 

@@ -46,7 +46,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct InSession {
     /// The session
-    #[arg(short, long = "session", env = "SNAKEPIT_SESSION", value_name = "ID")]
+    #[arg(
+        short = 's',
+        long = "session",
+        env = "SNAKEPIT_SESSION",
+        value_name = "ID"
+    )]
     id: String,
 }
 

@@ -46,7 +46,7 @@ fn refusal(text: &str, env: &[(&str, &str)], set: &[&str]) -> Vec<String> {
 #[test]
 fn defaults_fill_what_nobody_sets() {
     let settings = load(MINIMAL, &[], Flags::default()).unwrap();
-    assert_eq!(settings.raft.heartbeat_interval_ms, 100);
+    assert_eq!(settings.raft.heartbeat_interval_ms, 75);
     assert_eq!(
         settings.limits.machine_limits(),
         snakepit_machine::Limits::default()

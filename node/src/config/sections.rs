@@ -46,11 +46,11 @@ section! {
     /// Raft: its clock, its log and its queues.
     RaftSettings in raft {
         /// Time between heartbeats of the leader, in milliseconds; also the budget of one RPC.
-        heartbeat_interval_ms: u64 = 100, 10..=MINUTE_MS;
-        /// Least silence after which a follower starts an election, in milliseconds.
-        election_timeout_min_ms: u64 = 400, 20..=10 * MINUTE_MS;
-        /// Greatest silence after which a follower starts an election, in milliseconds.
-        election_timeout_max_ms: u64 = 800, 20..=10 * MINUTE_MS;
+        heartbeat_interval_ms: u64 = 75, 10..=MINUTE_MS;
+        /// Least time between the end of a leader's lease and an election, in milliseconds.
+        election_timeout_min_ms: u64 = 160, 20..=10 * MINUTE_MS;
+        /// Most time between the end of a leader's lease and an election, and the lease itself, in milliseconds.
+        election_timeout_max_ms: u64 = 320, 20..=10 * MINUTE_MS;
         /// Entries applied since the last snapshot that cause the next one.
         snapshot_entries: u64 = 100_000, 100..=1_000_000_000;
         /// Entries that stay in the log behind a snapshot, for followers that lag a little.
@@ -128,7 +128,7 @@ section! {
     /// Records of the process, on standard error.
     LogSettings in log {
         /// What to record, in the syntax of `tracing_subscriber::EnvFilter`.
-        level: String = "info".to_owned();
+        level: String = "info,openraft=error".to_owned();
         /// How records are written.
         format: LogFormat = LogFormat::Text;
     }

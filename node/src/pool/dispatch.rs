@@ -65,11 +65,19 @@ impl Pools {
     /// find nobody to dial. The metrics recorder, where there is one, must be installed before.
     ///
     /// Fails where a setting is wrong, two pools have one name, or no thread can be started.
-    pub fn start(settings: Vec<PoolSettings>, node_id: u64, socket_path: PathBuf) -> io::Result<Self> {
+    pub fn start(
+        settings: Vec<PoolSettings>,
+        node_id: u64,
+        socket_path: PathBuf,
+    ) -> io::Result<Self> {
         check(&settings)?;
         let numbers = Arc::new(AtomicU64::new(1));
         let changed = Arc::new(watch::Sender::new(0));
-        let early = settings.iter().map(|pool| pool.queue_max).max().unwrap_or(0);
+        let early = settings
+            .iter()
+            .map(|pool| pool.queue_max)
+            .max()
+            .unwrap_or(0);
         let pools: Vec<_> = settings
             .into_iter()
             .map(|settings| Arc::new(Pool::new(settings, numbers.clone(), changed.clone())))
@@ -93,17 +101,35 @@ impl Pools {
         }
         let early = Semaphore::new(early);
         let tasks = Mutex::new(tasks);
-        let inner = Inner { node_id, pools, registry, stop, changed, tasks, early, spawner };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            node_id,
+            pools,
+            registry,
+            stop,
+            changed,
+            tasks,
+            early,
+            spawner,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The worker service, for the server on the socket.
     pub fn service(&self) -> WorkerServiceServer<WorkerEndpoint> {
-        let largest = self.inner.pools.iter().map(|pool| pool.settings.message_bytes_max).max();
+        let largest = self
+            .inner
+            .pools
+            .iter()
+            .map(|pool| pool.settings.message_bytes_max)
+            .max();
         let limit = largest.unwrap_or(0) + FRAME_BYTES;
-        WorkerServiceServer::new(WorkerEndpoint { registry: self.inner.registry.clone() })
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit)
+        WorkerServiceServer::new(WorkerEndpoint {
+            registry: self.inner.registry.clone(),
+        })
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit)
     }
 
     /// Run a tool, and wait for its end. A Python exception is an outcome. Dropping the future cancels the
@@ -114,7 +140,11 @@ impl Pools {
         let (reply, mut answer) = oneshot::channel();
         let admitted = pool.admit(call, Reply::Once(reply), false)?;
         let key = admitted.key;
-        let mut hold = Hold { pool, key, armed: true };
+        let mut hold = Hold {
+            pool,
+            key,
+            armed: true,
+        };
         let mut queue_deadline = admitted.queue_deadline.filter(|at| *at < admitted.deadline);
         let outcome = loop {
             let next = queue_deadline.unwrap_or(admitted.deadline);
@@ -154,7 +184,10 @@ impl Pools {
     /// The call that a worker's callback belongs to, while it runs.
     pub fn context_of_token(&self, token: &str) -> Option<CallContext> {
         let (key, secret) = split_token(token)?;
-        self.inner.pools.iter().find_map(|pool| pool.context(key, secret))
+        self.inner
+            .pools
+            .iter()
+            .find_map(|pool| pool.context(key, secret))
     }
 
     /// Stop in order: refuse calls that wait and that come, let running ones end until the deadline or their
@@ -166,7 +199,11 @@ impl Pools {
         self.inner.stop.ask(deadline);
         self.inner.changed.send_modify(|count| *count += 1);
         let mut tasks = std::mem::take(
-            &mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .inner
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         let limit = deadline.max(Instant::now()) + STOP_MARGIN;
         while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
@@ -191,7 +228,11 @@ impl Pools {
         match self.inner.pools.as_slice() {
             // With one pool, its own lock is taken once more, at admission.
             [only] => only.room_for(tool).map(|_| only.clone()),
-            all => all.iter().filter(|pool| room(pool).is_some()).max_by_key(room).cloned(),
+            all => all
+                .iter()
+                .filter(|pool| room(pool).is_some())
+                .max_by_key(room)
+                .cloned(),
         }
     }
 
@@ -199,12 +240,21 @@ impl Pools {
     async fn wait_for_tool(&self, call: &ToolCall) -> Result<Arc<Pool>, CallError> {
         let first = &self.inner.pools[0];
         let name = || first.settings.name.clone();
-        let _place = self.inner.early.try_acquire().map_err(|_| CallError::QueueFull {
-            pool: name(),
-            queued: first.settings.queue_max,
-        })?;
+        let _place = self
+            .inner
+            .early
+            .try_acquire()
+            .map_err(|_| CallError::QueueFull {
+                pool: name(),
+                queued: first.settings.queue_max,
+            })?;
         let began = Instant::now();
-        let patience = self.inner.pools.iter().map(|pool| pool.settings.queue_timeout_ms).max();
+        let patience = self
+            .inner
+            .pools
+            .iter()
+            .map(|pool| pool.settings.queue_timeout_ms)
+            .max();
         let until = began + Duration::from_millis(patience.unwrap_or(0));
         let limit = call.deadline.map_or(until, |deadline| deadline.min(until));
         let mut changes = self.inner.changed.subscribe();
@@ -218,19 +268,31 @@ impl Pools {
             if self.inner.pools.iter().all(|pool| pool.started()) {
                 return Err(self.no_such_tool(&call.tool));
             }
-            if tokio::time::timeout_at(limit.into(), changes.changed()).await.is_err() {
-                if call.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if tokio::time::timeout_at(limit.into(), changes.changed())
+                .await
+                .is_err()
+            {
+                if call
+                    .deadline
+                    .is_some_and(|deadline| deadline <= Instant::now())
+                {
                     return Err(CallError::DeadlineExceeded { maybe: false });
                 }
                 let waited_ms = began.elapsed().as_millis() as u64;
-                return Err(CallError::QueueTimeout { pool: name(), waited_ms });
+                return Err(CallError::QueueTimeout {
+                    pool: name(),
+                    waited_ms,
+                });
             }
         }
     }
 
     fn no_such_tool(&self, tool: &str) -> CallError {
         let known = pool::tools(self.inner.pools.iter()).into_keys().collect();
-        CallError::NoSuchTool { tool: tool.to_owned(), known }
+        CallError::NoSuchTool {
+            tool: tool.to_owned(),
+            known,
+        }
     }
 }
 
@@ -244,13 +306,26 @@ impl Drop for Inner {
 fn check(settings: &[PoolSettings]) -> io::Result<()> {
     let mut problems = Vec::new();
     for (index, pool) in settings.iter().enumerate() {
-        problems.extend(pool.validate().into_iter().map(|text| format!("pool {}: {text}", pool.name)));
-        if settings[..index].iter().any(|other| other.name == pool.name) {
-            problems.push(format!("pool {}: the name is taken; give each pool its own", pool.name));
+        problems.extend(
+            pool.validate()
+                .into_iter()
+                .map(|text| format!("pool {}: {text}", pool.name)),
+        );
+        if settings[..index]
+            .iter()
+            .any(|other| other.name == pool.name)
+        {
+            problems.push(format!(
+                "pool {}: the name is taken; give each pool its own",
+                pool.name
+            ));
         }
     }
     if problems.is_empty() {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, problems.join("; ")))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        problems.join("; "),
+    ))
 }

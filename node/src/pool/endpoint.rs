@@ -29,9 +29,21 @@ pub(super) struct Expected {
 impl Expected {
     /// With a new token, and where its connection will be told.
     pub(super) fn new(pool: Arc<Pool>) -> (Self, String, oneshot::Receiver<Arc<Link>>) {
-        let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let token = format!(
+            "{:032x}{:032x}",
+            rand::random::<u128>(),
+            rand::random::<u128>()
+        );
         let (hello, connected) = oneshot::channel();
-        (Self { token: token.clone(), pool, hello }, token, connected)
+        (
+            Self {
+                token: token.clone(),
+                pool,
+                hello,
+            },
+            token,
+            connected,
+        )
     }
 }
 
@@ -56,7 +68,11 @@ impl Drop for Expectation<'_> {
 
 impl Registry {
     pub(super) fn new(socket: PathBuf, node_id: u64) -> Self {
-        Self { socket, node_id, expected: Mutex::default() }
+        Self {
+            socket,
+            node_id,
+            expected: Mutex::default(),
+        }
     }
 
     /// Where the workers dial.
@@ -67,7 +83,10 @@ impl Registry {
     /// Let a worker in, once.
     pub(super) fn expect(&self, worker_id: &str, expected: Expected) -> Expectation<'_> {
         self.expected().insert(worker_id.to_owned(), expected);
-        Expectation { registry: self, worker_id: worker_id.to_owned() }
+        Expectation {
+            registry: self,
+            worker_id: worker_id.to_owned(),
+        }
     }
 
     fn expected(&self) -> MutexGuard<'_, HashMap<String, Expected>> {
@@ -77,14 +96,22 @@ impl Registry {
     fn take(&self, worker_id: &str, token: &str) -> Option<Expected> {
         let mut all = self.expected();
         let known = all.get(worker_id)?;
-        if same(known.token.as_bytes(), token.as_bytes()) { all.remove(worker_id) } else { None }
+        if same(known.token.as_bytes(), token.as_bytes()) {
+            all.remove(worker_id)
+        } else {
+            None
+        }
     }
 }
 
 /// Compares in a time that depends on the lengths only.
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
-        && one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+        && one
+            .iter()
+            .zip(other)
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+            == 0
 }
 
 /// The worker service, for the server on the node's Unix socket.
@@ -103,9 +130,14 @@ impl WorkerService for WorkerEndpoint {
     ) -> Result<Response<Outgoing>, Status> {
         let mut incoming = request.into_inner();
         let hello = hello(&mut incoming).await?;
-        let expected = self.registry.take(&hello.worker_id, &hello.token).ok_or_else(|| {
-            Status::permission_denied("no such worker is expected; hint: only the node starts workers")
-        })?;
+        let expected = self
+            .registry
+            .take(&hello.worker_id, &hello.token)
+            .ok_or_else(|| {
+                Status::permission_denied(
+                    "no such worker is expected; hint: only the node starts workers",
+                )
+            })?;
         let pool = expected.pool;
         let link = Arc::new(Link::new(pool.number()));
         let settings = &pool.settings;
@@ -114,14 +146,21 @@ impl WorkerService for WorkerEndpoint {
         let welcome = wire::Welcome {
             node_id: self.registry.node_id,
             pool: settings.name.clone(),
-            heartbeat_interval_ms: u32::try_from(settings.heartbeat_interval_ms).unwrap_or(u32::MAX),
+            heartbeat_interval_ms: u32::try_from(settings.heartbeat_interval_ms)
+                .unwrap_or(u32::MAX),
             chunk_credits: settings.chunk_credits,
             message_bytes_max: settings.message_bytes_max as u64,
         };
         if expected.hello.send(link.clone()).is_err() {
             return Err(Status::unavailable("the worker is no longer wanted"));
         }
-        pool.join(&link, &hello.worker_id, hello.tools, slots as usize, credits as usize);
+        pool.join(
+            &link,
+            &hello.worker_id,
+            hello.tools,
+            slots as usize,
+            credits as usize,
+        );
         let outgoing = Outgoing::new(pool.clone(), link.clone(), welcome);
         tokio::spawn(read(incoming, pool, link));
         Ok(Response::new(outgoing))
@@ -132,8 +171,13 @@ async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<wire::Hello
     let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello came"))??;
-    let Some(wire::FromWorker { message: Some(From::Hello(hello)) }) = first else {
-        return Err(Status::invalid_argument("the first message must be a hello"));
+    let Some(wire::FromWorker {
+        message: Some(From::Hello(hello)),
+    }) = first
+    else {
+        return Err(Status::invalid_argument(
+            "the first message must be a hello",
+        ));
     };
     if hello.protocol != PROTOCOL {
         return Err(Status::failed_precondition(format!(
@@ -152,7 +196,10 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
         match message.message {
             Some(From::Results(results)) => {
                 if !results.chunks.is_empty() && !pool.chunks(worker, results.chunks) {
-                    tracing::error!(pool = pool.settings.name, "a worker sent chunks beyond its credits");
+                    tracing::error!(
+                        pool = pool.settings.name,
+                        "a worker sent chunks beyond its credits"
+                    );
                     link.kill("killed");
                     break;
                 }
@@ -162,7 +209,9 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
             }
             Some(From::Heartbeat(beat)) => {
                 pool.heard(worker);
-                let ack = wire::HeartbeatAck { number: beat.number };
+                let ack = wire::HeartbeatAck {
+                    number: beat.number,
+                };
                 pool.send(&link, wire::to_worker::Message::HeartbeatAck(ack));
             }
             Some(From::Goodbye(wire::Goodbye {})) => {
@@ -170,7 +219,10 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
                 break;
             }
             Some(From::Hello(_)) | None => {
-                tracing::warn!(pool = pool.settings.name, "a worker sent what is not known here");
+                tracing::warn!(
+                    pool = pool.settings.name,
+                    "a worker sent what is not known here"
+                );
             }
         }
     }

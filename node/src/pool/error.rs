@@ -35,7 +35,9 @@ pub enum CallError {
         known: Vec<String>,
     },
     /// The call does not fit into a message.
-    #[error("the call has {bytes} bytes, a message holds {limit}; hint: pass less, or raise message_bytes_max of pool {pool}")]
+    #[error(
+        "the call has {bytes} bytes, a message holds {limit}; hint: pass less, or raise message_bytes_max of pool {pool}"
+    )]
     TooLarge {
         /// The pool asked.
         pool: String,
@@ -45,7 +47,9 @@ pub enum CallError {
         limit: usize,
     },
     /// The pool's queue is full.
-    #[error("{queued} calls wait in pool {pool}, its queue_max; hint: back off, ask another node, or add workers")]
+    #[error(
+        "{queued} calls wait in pool {pool}, its queue_max; hint: back off, ask another node, or add workers"
+    )]
     QueueFull {
         /// The pool asked.
         pool: String,
@@ -53,7 +57,9 @@ pub enum CallError {
         queued: usize,
     },
     /// No worker was free in time. The call is out of the queue and will not run.
-    #[error("no worker of pool {pool} was free within {waited_ms} ms; hint: not done, retry; add workers if this lasts")]
+    #[error(
+        "no worker of pool {pool} was free within {waited_ms} ms; hint: not done, retry; add workers if this lasts"
+    )]
     QueueTimeout {
         /// The pool asked.
         pool: String,
@@ -125,16 +131,28 @@ fn listed(names: &[String]) -> String {
     match names.len() {
         0 => "none: no worker has started yet, or its adapter has no tools".into(),
         count if count > NAMES_SHOWN_MAX => {
-            format!("{} and {} more", names[..NAMES_SHOWN_MAX].join(", "), count - NAMES_SHOWN_MAX)
+            format!(
+                "{} and {} more",
+                names[..NAMES_SHOWN_MAX].join(", "),
+                count - NAMES_SHOWN_MAX
+            )
         }
         _ => names.join(", "),
     }
 }
 
 fn maybe_text(maybe: bool) -> &'static str {
-    if maybe { "; it may be done" } else { "; it is not done" }
+    if maybe {
+        "; it may be done"
+    } else {
+        "; it is not done"
+    }
 }
 
 fn retry_text(maybe: bool) -> &'static str {
-    if maybe { "retry only if running it twice does no harm" } else { "retry" }
+    if maybe {
+        "retry only if running it twice does no harm"
+    } else {
+        "retry"
+    }
 }

@@ -128,7 +128,11 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn sleeper() -> Child {
-        Command::new("sh").args(["-c", "sleep 60 & wait"]).process_group(0).spawn().unwrap()
+        Command::new("sh")
+            .args(["-c", "sleep 60 & wait"])
+            .process_group(0)
+            .spawn()
+            .unwrap()
     }
 
     #[test]

@@ -81,7 +81,12 @@ pub struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(pool: Arc<Pool>, link: Arc<Link>, welcome: wire::Welcome) -> Self {
-        Self { pool, link, welcome: Some(welcome), yielded: false }
+        Self {
+            pool,
+            link,
+            welcome: Some(welcome),
+            yielded: false,
+        }
     }
 }
 

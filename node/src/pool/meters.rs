@@ -41,12 +41,8 @@ pub(super) struct Meters {
 impl Meters {
     pub(super) fn new(pool: &str) -> Self {
         let pool = pool.to_owned();
-        let call = |result: &'static str| {
-            counter!("snakepit_call_total", "pool" => pool.clone(), "result" => result)
-        };
-        let messages = |direction: &'static str| {
-            counter!("snakepit_worker_messages_total", "pool" => pool.clone(), "direction" => direction)
-        };
+        let call = |result: &'static str| counter!("snakepit_call_total", "pool" => pool.clone(), "result" => result);
+        let messages = |direction: &'static str| counter!("snakepit_worker_messages_total", "pool" => pool.clone(), "direction" => direction);
         Self {
             ready: gauge!("snakepit_worker_ready", "pool" => pool.clone()),
             starts: counter!("snakepit_worker_starts_total", "pool" => pool.clone()),

@@ -42,7 +42,10 @@ impl Output {
     pub(super) async fn end(&mut self) {
         let deadline = tokio::time::Instant::now() + END_TIMEOUT;
         for mut reader in self.readers.drain(..) {
-            if tokio::time::timeout_at(deadline, &mut reader).await.is_err() {
+            if tokio::time::timeout_at(deadline, &mut reader)
+                .await
+                .is_err()
+            {
                 reader.abort();
             }
         }
@@ -51,7 +54,11 @@ impl Output {
     /// The newest line.
     pub(super) fn last_words(&self) -> String {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_empty() { "(empty)".into() } else { last.clone() }
+        if last.is_empty() {
+            "(empty)".into()
+        } else {
+            last.clone()
+        }
     }
 }
 
@@ -75,7 +82,11 @@ fn read(
         let mut line = Vec::new();
         loop {
             line.clear();
-            match (&mut stream).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
+            match (&mut stream)
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)
+                .await
+            {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }

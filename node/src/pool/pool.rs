@@ -19,9 +19,7 @@ use super::link::Link;
 use super::meters::Meters;
 use super::seat::Seat;
 use super::settings::PoolSettings;
-use super::state::{
-    After, CallKey, Reply, STALL, State, TakenBack, Ticket, WorkerKey, token,
-};
+use super::state::{After, CallKey, Reply, STALL, State, TakenBack, Ticket, WorkerKey, token};
 
 /// Room for the frame around a call that fills its message.
 const FRAME_BYTES: usize = 1024;
@@ -87,7 +85,7 @@ impl Pool {
         };
         self.meters.queued.set(queued as f64);
         self.meters.running.set(running as f64);
-        if running > self.settings.size {
+        if running > self.settings.size * self.settings.slots as usize {
             self.lines.notify_one();
         }
         self.meters.take(&after);
@@ -106,7 +104,9 @@ impl Pool {
     ) -> Result<Admitted, CallError> {
         let now = Instant::now();
         let settings = &self.settings;
-        let deadline = call.deadline.unwrap_or(now + Duration::from_millis(settings.call_timeout_ms));
+        let deadline = call
+            .deadline
+            .unwrap_or(now + Duration::from_millis(settings.call_timeout_ms));
         if deadline <= now {
             return Err(CallError::DeadlineExceeded { maybe: false });
         }
@@ -124,8 +124,8 @@ impl Pool {
             let mut ticket = ticket;
             ticket.idempotent |= state.marked_idempotent(&ticket.context.tool);
             match state.admit(key, ticket, settings.queue_max, now) {
-                Ok((waits, after)) => (Ok(waits), after),
-                Err(_) => {
+                Some((waits, after)) => (Ok(waits), after),
+                None => {
                     let (pool, queued) = (settings.name.clone(), state.queued());
                     (Err(CallError::QueueFull { pool, queued }), After::default())
                 }
@@ -133,7 +133,11 @@ impl Pool {
         });
         let waits = waits.inspect_err(|_| self.meters.refused.increment(1))?;
         let queue_deadline = waits.then(|| now + Duration::from_millis(settings.queue_timeout_ms));
-        Ok(Admitted { key, deadline, queue_deadline })
+        Ok(Admitted {
+            key,
+            deadline,
+            queue_deadline,
+        })
     }
 
     /// The queue's timeout: take the call out, and only then say so. None where it is no longer in the queue.
@@ -141,7 +145,10 @@ impl Pool {
         let ticket = self.state().unqueue(key)?;
         self.meters.refused.increment(1);
         let waited_ms = ticket.admitted.elapsed().as_millis() as u64;
-        let error = CallError::QueueTimeout { pool: self.settings.name.clone(), waited_ms };
+        let error = CallError::QueueTimeout {
+            pool: self.settings.name.clone(),
+            waited_ms,
+        };
         ticket.reply.fail(error.clone());
         Some(error)
     }
@@ -151,12 +158,16 @@ impl Pool {
         let taken = self.take_back(key, "the deadline has passed", |maybe| {
             CallError::DeadlineExceeded { maybe }
         });
-        CallError::DeadlineExceeded { maybe: taken != TakenBack::Unsent }
+        CallError::DeadlineExceeded {
+            maybe: taken != TakenBack::Unsent,
+        }
     }
 
     /// The caller has gone.
     pub(super) fn abandon(self: &Arc<Self>, key: CallKey) {
-        self.take_back(key, "the caller has gone", |maybe| CallError::Cancelled { maybe });
+        self.take_back(key, "the caller has gone", |maybe| CallError::Cancelled {
+            maybe,
+        });
     }
 
     fn take_back(
@@ -188,7 +199,9 @@ impl Pool {
             if !state.still_cancelled(worker, key) {
                 return;
             }
-            state.worker_mut(worker).map(|worker| (worker.id.clone(), worker.link.clone()))
+            state
+                .worker_mut(worker)
+                .map(|worker| (worker.id.clone(), worker.link.clone()))
         };
         if let Some((worker, link)) = link {
             tracing::warn!(%worker, pool = self.settings.name, "killed: a cancelled call would not end");
@@ -219,7 +232,10 @@ impl Pool {
     ) {
         let (link, id) = (link.clone(), worker_id.to_owned());
         self.change(|state| {
-            ((), state.join(link, id, tools, (slots, credits), Instant::now()))
+            (
+                (),
+                state.join(link, id, tools, (slots, credits), Instant::now()),
+            )
         });
         self.workers_changed();
     }
@@ -279,7 +295,11 @@ impl Pool {
 
     /// Workers that serve.
     pub(super) fn ready(&self) -> usize {
-        self.state().workers().iter().filter(|worker| !worker.draining).count()
+        self.state()
+            .workers()
+            .iter()
+            .filter(|worker| !worker.draining)
+            .count()
     }
 
     /// Whether a worker has ever served, so that the pool's tools are known.

@@ -66,10 +66,18 @@ impl Process {
             .ok_or_else(|| std::io::Error::other("the process has ended at once"))?;
         // Under a guard's eyes first: from here on the group dies with the node.
         spawner.guard.add(pid);
-        let watched =
-            pidfd_open(pid, PidfdFlags::empty()).map_err(std::io::Error::from).and_then(watch);
+        let watched = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(std::io::Error::from)
+            .and_then(watch);
         match watched {
-            Ok(watch) => Ok(Self { child, pid, watch, output, spawner, ended: None }),
+            Ok(watch) => Ok(Self {
+                child,
+                pid,
+                watch,
+                output,
+                spawner,
+                ended: None,
+            }),
             Err(error) => {
                 let _ = kill_process_group(pid, Signal::KILL);
                 spawner.guard.remove(pid);

@@ -20,7 +20,10 @@ impl Pools {
 
     /// Whether a pool offers the tool, also while its workers restart.
     pub fn has_tool(&self, tool: &str) -> bool {
-        self.inner.pools.iter().any(|pool| pool.room_for(tool).is_some())
+        self.inner
+            .pools
+            .iter()
+            .any(|pool| pool.room_for(tool).is_some())
     }
 
     /// All workers, those that start or wait to be started included. Reads `/proc`.
@@ -50,7 +53,12 @@ impl Pools {
     /// What the node can take now of one tool; None where no pool offers it.
     pub fn capacity_for(&self, tool: &str) -> Option<Capacity> {
         let mut found = None;
-        for pool in self.inner.pools.iter().filter(|pool| pool.room_for(tool).is_some()) {
+        for pool in self
+            .inner
+            .pools
+            .iter()
+            .filter(|pool| pool.room_for(tool).is_some())
+        {
             let state = pool.state();
             let capacity: &mut Capacity = found.get_or_insert_default();
             capacity.slots += state.slots();
@@ -78,7 +86,10 @@ impl Pools {
             size: pool.settings.size,
             ready: pool.ready(),
             problem: pool.seats.iter().find_map(|seat| {
-                seat.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
+                seat.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .problem
+                    .clone()
             }),
         };
         self.inner.pools.iter().map(one).collect()
@@ -91,14 +102,25 @@ fn worker(node_id: u64, pool: &Pool, seat: &Seat) -> cluster::Worker {
         node_id,
         pid: seat.pid,
         pool: pool.settings.name.clone(),
-        state: if seat.backing_off { "backing_off" } else { "starting" }.to_owned(),
+        state: if seat.backing_off {
+            "backing_off"
+        } else {
+            "starting"
+        }
+        .to_owned(),
         rss_bytes: rss_bytes(seat.pid),
-        uptime_ms: seat.started.map_or(0, |at| (Instant::now() - at).as_millis() as u64),
+        uptime_ms: seat
+            .started
+            .map_or(0, |at| (Instant::now() - at).as_millis() as u64),
         restarts: seat.restarts,
         ..Default::default()
     };
     let mut state = pool.state();
-    if let Some(known) = seat.link.as_ref().and_then(|link| state.worker_mut(link.key)) {
+    if let Some(known) = seat
+        .link
+        .as_ref()
+        .and_then(|link| state.worker_mut(link.key))
+    {
         worker.running = u32::try_from(known.running()).unwrap_or(u32::MAX);
         worker.calls = known.calls;
         let busy = if known.running() > 0 { "busy" } else { "ready" };
@@ -112,9 +134,11 @@ fn rss_bytes(pid: u32) -> u64 {
     if pid == 0 {
         return 0;
     }
-    let kib = std::fs::read_to_string(format!("/proc/{pid}/status")).ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().trim_end_matches(" kB").parse::<u64>().ok()
-    });
+    let kib = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        });
     kib.unwrap_or(0) * 1024
 }

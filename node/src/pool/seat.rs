@@ -69,7 +69,11 @@ impl Supervisor {
                     Duration::ZERO
                 }
                 Ended::Crashed(served) => {
-                    crashes = if served >= sound { 1 } else { crashes.saturating_add(1) };
+                    crashes = if served >= sound {
+                        1
+                    } else {
+                        crashes.saturating_add(1)
+                    };
                     self.pause(crashes)
                 }
             };
@@ -88,13 +92,19 @@ impl Supervisor {
     /// The pause after so many crashes in a row.
     fn pause(&self, crashes: u32) -> Duration {
         let settings = &self.pool.settings;
-        let doubled = settings.backoff_min_ms.saturating_mul(1 << crashes.saturating_sub(1).min(30));
+        let doubled = settings
+            .backoff_min_ms
+            .saturating_mul(1 << crashes.saturating_sub(1).min(30));
         let pause_ms = doubled.min(settings.backoff_max_ms) as f64;
         Duration::from_secs_f64(pause_ms * (1.0 - JITTER * rand::random::<f64>()) / 1000.0)
     }
 
     fn note(&self, index: usize, change: impl FnOnce(&mut Seat)) {
-        change(&mut self.pool.seats[index].lock().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self.pool.seats[index]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 
     async fn live(&self, index: usize) -> Ended {
@@ -130,7 +140,12 @@ impl Supervisor {
             seat.started = Some(began);
             seat.backing_off = false;
         });
-        tracing::debug!(worker = worker_id, pool = settings.name, pid = process.pid(), "started");
+        tracing::debug!(
+            worker = worker_id,
+            pool = settings.name,
+            pid = process.pid(),
+            "started"
+        );
 
         let start_timeout = Duration::from_millis(settings.start_timeout_ms);
         let link = tokio::select! {
@@ -154,15 +169,25 @@ impl Supervisor {
         drop(permit);
         let Some(link) = link else {
             let status = process.end().await;
-            let problem = format!("it ended before its hello, {status}; its log: {}", process.last_words());
+            let problem = format!(
+                "it ended before its hello, {status}; its log: {}",
+                process.last_words()
+            );
             return self.crashed(index, &worker_id, "start_failed", problem, Duration::ZERO);
         };
-        pool.meters.start_seconds.record(began.elapsed().as_secs_f64());
+        pool.meters
+            .start_seconds
+            .record(began.elapsed().as_secs_f64());
         self.note(index, |seat| {
             seat.link = Some(link.clone());
             seat.problem = None;
         });
-        tracing::info!(worker = worker_id, pool = settings.name, pid = process.pid(), "ready");
+        tracing::info!(
+            worker = worker_id,
+            pool = settings.name,
+            pid = process.pid(),
+            "ready"
+        );
         let ended = self.serve(index, &worker_id, &mut process, &link).await;
         // Not before the reader has taken the last results, or has had its chance.
         let _ = tokio::time::timeout(READER_TIMEOUT, link.closed.cancelled()).await;
@@ -173,7 +198,13 @@ impl Supervisor {
     }
 
     /// From hello to end; the process and its group are gone when this returns.
-    async fn serve(&self, index: usize, worker_id: &str, process: &mut Process, link: &Link) -> Ended {
+    async fn serve(
+        &self,
+        index: usize,
+        worker_id: &str,
+        process: &mut Process,
+        link: &Link,
+    ) -> Ended {
         let meters = &self.pool.meters;
         let ready_at = Instant::now();
         tokio::select! {
@@ -205,7 +236,10 @@ impl Supervisor {
             meters.exit("drained");
             return Ended::Drained;
         }
-        let problem = format!("it ended by itself, {status}; its log: {}", process.last_words());
+        let problem = format!(
+            "it ended by itself, {status}; its log: {}",
+            process.last_words()
+        );
         self.crashed(index, worker_id, "crashed", problem, ready_at.elapsed())
     }
 
@@ -231,7 +265,11 @@ impl Supervisor {
         served: Duration,
     ) -> Ended {
         self.pool.meters.exit(reason);
-        tracing::warn!(worker = worker_id, pool = self.pool.settings.name, "{problem}");
+        tracing::warn!(
+            worker = worker_id,
+            pool = self.pool.settings.name,
+            "{problem}"
+        );
         self.note(index, |seat| seat.problem = Some(problem));
         self.pool.changed.send_modify(|count| *count += 1);
         Ended::Crashed(served)

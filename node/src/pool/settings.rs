@@ -122,7 +122,10 @@ impl PoolSettings {
     pub fn validate(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let name_fits = (1..=64).contains(&self.name.len())
-            && self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !name_fits {
             problems.push(format!(
                 "name: {:?} is no pool name; use 1 to 64 letters, digits, `-` and `_`",
@@ -136,11 +139,15 @@ impl PoolSettings {
             ));
         }
         if self.python.is_empty() {
-            problems.push("python: is empty; give the path of an interpreter, or set SNAKEPIT_PYTHON".into());
+            problems.push(
+                "python: is empty; give the path of an interpreter, or set SNAKEPIT_PYTHON".into(),
+            );
         }
         let mut within = |field: &str, value: u64, low: u64, high: u64| {
             if !(low..=high).contains(&value) {
-                problems.push(format!("{field}: {value} is out of bounds; give {low} to {high}"));
+                problems.push(format!(
+                    "{field}: {value} is out of bounds; give {low} to {high}"
+                ));
             }
         };
         within("size", self.size as u64, 1, SIZE_MAX as u64);
@@ -153,24 +160,60 @@ impl PoolSettings {
         within("start_timeout_ms", self.start_timeout_ms, 1, TIME_MS_MAX);
         within("drain_timeout_ms", self.drain_timeout_ms, 0, TIME_MS_MAX);
         within("backoff_min_ms", self.backoff_min_ms, 1, TIME_MS_MAX);
-        within("backoff_max_ms", self.backoff_max_ms, self.backoff_min_ms, TIME_MS_MAX);
-        within("heartbeat_interval_ms", self.heartbeat_interval_ms, 10, TIME_MS_MAX);
-        within("heartbeat_misses_max", self.heartbeat_misses_max.into(), 1, 1_000);
+        within(
+            "backoff_max_ms",
+            self.backoff_max_ms,
+            self.backoff_min_ms,
+            TIME_MS_MAX,
+        );
+        within(
+            "heartbeat_interval_ms",
+            self.heartbeat_interval_ms,
+            10,
+            TIME_MS_MAX,
+        );
+        within(
+            "heartbeat_misses_max",
+            self.heartbeat_misses_max.into(),
+            1,
+            1_000,
+        );
         let credits = u64::from(CREDITS_MAX / self.slots.max(1));
-        within("credits_per_slot", self.credits_per_slot.into(), 1, credits.max(1));
-        within("chunk_credits", self.chunk_credits.into(), 1, CREDITS_MAX.into());
+        within(
+            "credits_per_slot",
+            self.credits_per_slot.into(),
+            1,
+            credits.max(1),
+        );
+        within(
+            "chunk_credits",
+            self.chunk_credits.into(),
+            1,
+            CREDITS_MAX.into(),
+        );
         let bytes = (MESSAGE_BYTES_MIN as u64, MESSAGE_BYTES_MAX as u64);
-        within("message_bytes_max", self.message_bytes_max as u64, bytes.0, bytes.1);
+        within(
+            "message_bytes_max",
+            self.message_bytes_max as u64,
+            bytes.0,
+            bytes.1,
+        );
         for name in self.env.keys() {
             if RESERVED.contains(&name.as_str()) {
-                problems.push(format!("env: {name} is set by the node itself; leave it out"));
+                problems.push(format!(
+                    "env: {name} is set by the node itself; leave it out"
+                ));
             } else if name.is_empty() || name.contains(['=', '\0']) {
-                problems.push(format!("env: {name:?} is no variable's name; mend or leave it out"));
+                problems.push(format!(
+                    "env: {name:?} is no variable's name; mend or leave it out"
+                ));
             }
         }
         for (name, value) in &self.env {
             if value.contains('\0') {
-                problems.push(format!("env: the value of {name} holds a zero byte; leave it out"));
+                problems.push(format!(
+                    "env: the value of {name} holds a zero byte; leave it out"
+                ));
             }
         }
         problems
@@ -178,7 +221,9 @@ impl PoolSettings {
 
     /// How many calls a worker may have outstanding.
     pub(super) fn credits(&self) -> u32 {
-        self.slots.saturating_mul(self.credits_per_slot).min(CREDITS_MAX)
+        self.slots
+            .saturating_mul(self.credits_per_slot)
+            .min(CREDITS_MAX)
     }
 
     /// How long a worker may say nothing before it is replaced.
@@ -215,14 +260,25 @@ mod tests {
             env: BTreeMap::from([("SNAKEPIT_NODE_PID".into(), "1".into())]),
             ..Default::default()
         };
-        let fields: Vec<_> =
-            settings.validate().iter().map(|text| text.split(':').next().unwrap().to_owned()).collect();
-        assert_eq!(fields, ["name", "adapter", "size", "slots", "backoff_max_ms", "env"]);
+        let fields: Vec<_> = settings
+            .validate()
+            .iter()
+            .map(|text| text.split(':').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            fields,
+            ["name", "adapter", "size", "slots", "backoff_max_ms", "env"]
+        );
     }
 
     #[test]
     fn unknown_fields_are_refused() {
         let text = "adapter = \"a.b\"\nsizes = 3";
-        assert!(toml::from_str::<PoolSettings>(text).unwrap_err().to_string().contains("sizes"));
+        assert!(
+            toml::from_str::<PoolSettings>(text)
+                .unwrap_err()
+                .to_string()
+                .contains("sizes")
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
@@ -23,9 +25,17 @@ pub fn socket_path(data_dir: &Path) -> io::Result<PathBuf> {
         return Ok(path);
     }
     let hash = blake3::hash(data_dir.as_os_str().as_encoded_bytes()).to_hex();
-    let folder = format!("snakepit-{}-{}", rustix::process::geteuid().as_raw(), &hash[..16]);
+    let folder = format!(
+        "snakepit-{}-{}",
+        rustix::process::geteuid().as_raw(),
+        &hash[..16]
+    );
     let mut refusal = io::Error::other("its path is too long");
-    for parent in [PathBuf::from("/run"), std::env::temp_dir(), PathBuf::from("/tmp")] {
+    for parent in [
+        PathBuf::from("/run"),
+        std::env::temp_dir(),
+        PathBuf::from("/tmp"),
+    ] {
         let path = parent.join(&folder).join(NAME);
         if !fits(&path) {
             continue;
@@ -65,7 +75,10 @@ fn private_folder(path: &Path) -> io::Result<()> {
 pub fn listen_unix(path: &Path) -> io::Result<UnixListenerStream> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            let text = format!("{} exists and is no socket; hint: move it away", path.display());
+            let text = format!(
+                "{} exists and is no socket; hint: move it away",
+                path.display()
+            );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         _ => {}

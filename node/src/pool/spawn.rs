@@ -55,7 +55,10 @@ impl Spawner {
         std::thread::Builder::new()
             .name("snakepit-spawn".into())
             .spawn(move || spawn_all(queue, &runtime))?;
-        Ok(Arc::new(Self { jobs, guard: Guard::default() }))
+        Ok(Arc::new(Self {
+            jobs,
+            guard: Guard::default(),
+        }))
     }
 
     /// Start a worker of a pool.
@@ -67,7 +70,10 @@ impl Spawner {
         let gone = || io::Error::other("the thread that starts workers has ended");
         let (reply, answer) = oneshot::channel();
         let command = command(settings, environment);
-        self.jobs.send(Job { command, reply }).await.map_err(|_| gone())?;
+        self.jobs
+            .send(Job { command, reply })
+            .await
+            .map_err(|_| gone())?;
         let mut child = answer.await.map_err(|_| gone())??;
         let output = Output::capture(
             child.stdout().take(),
@@ -121,7 +127,10 @@ fn command(settings: &PoolSettings, environment: &WorkerEnvironment<'_>) -> Comm
         .env("SNAKEPIT_NODE_PID", std::process::id().to_string())
         .env("SNAKEPIT_NODE_ID", environment.node_id.to_string())
         .env("SNAKEPIT_POOL", &settings.name)
-        .env("SNAKEPIT_MESSAGE_BYTES_MAX", settings.message_bytes_max.to_string());
+        .env(
+            "SNAKEPIT_MESSAGE_BYTES_MAX",
+            settings.message_bytes_max.to_string(),
+        );
     let mut command = CommandWrap::from(command);
     command.wrap(ProcessGroup::leader());
     command

@@ -115,7 +115,11 @@ impl Worker {
     }
 
     fn free(&self) -> usize {
-        if self.open() { self.slots.saturating_sub(self.running.len()) } else { 0 }
+        if self.open() {
+            self.slots.saturating_sub(self.running.len())
+        } else {
+            0
+        }
     }
 
     fn has_room_behind(&self) -> bool {
@@ -173,7 +177,9 @@ impl After {
                 // A stream ends with its channel.
                 (Reply::Stream(_), Ok(outcome)) if outcome.success => {}
                 (reply @ Reply::Stream(_), Ok(outcome)) => {
-                    reply.fail(CallError::ToolFailed { error: outcome.error.unwrap_or_default() });
+                    reply.fail(CallError::ToolFailed {
+                        error: outcome.error.unwrap_or_default(),
+                    });
                 }
                 (reply, Err(error)) => reply.fail(error),
                 (Reply::Nobody, Ok(_)) => {}
@@ -211,9 +217,21 @@ impl State {
         // Workers of a pool are alike: the newest knows best what there is.
         let mut before = std::mem::take(&mut self.tools);
         for spec in tools {
-            let usual_us = before.remove(&spec.name).map_or(UNKNOWN_US, |tool| tool.usual_us);
-            let idempotent = spec.metadata.get("idempotent").is_some_and(|mark| mark == "true");
-            self.tools.insert(spec.name.clone(), Tool { spec, usual_us, idempotent });
+            let usual_us = before
+                .remove(&spec.name)
+                .map_or(UNKNOWN_US, |tool| tool.usual_us);
+            let idempotent = spec
+                .metadata
+                .get("idempotent")
+                .is_some_and(|mark| mark == "true");
+            self.tools.insert(
+                spec.name.clone(),
+                Tool {
+                    spec,
+                    usual_us,
+                    idempotent,
+                },
+            );
         }
         self.workers.push(Worker {
             key: link.key,
@@ -270,13 +288,18 @@ impl State {
         let may_retry = ticket.idempotent && ticket.retries < RETRIES_MAX && !ticket.begun;
         let refusal = if self.draining && not_begun {
             Some(CallError::Draining)
-        } else if (not_begun || may_retry) && ticket.call.is_some() {
+        } else if !self.draining && (not_begun || may_retry) && ticket.call.is_some() {
             None
         } else {
-            Some(CallError::WorkerDied { worker_id: worker_id.to_owned(), maybe: !not_begun })
+            Some(CallError::WorkerDied {
+                worker_id: worker_id.to_owned(),
+                maybe: !not_begun,
+            })
         };
         if let Some(error) = refusal {
-            after.ended.push((now.saturating_duration_since(ticket.admitted), Ending::Lost));
+            after
+                .ended
+                .push((now.saturating_duration_since(ticket.admitted), Ending::Lost));
             after.answers.push((ticket.reply, Err(error)));
             return;
         }
@@ -302,7 +325,9 @@ impl State {
     pub(super) fn drain(&mut self, key: WorkerKey, deadline_ms: u64) {
         if let Some(worker) = self.worker_mut(key) {
             worker.draining = true;
-            worker.control.push_back(wire::to_worker::Message::Drain(wire::Drain { deadline_ms }));
+            worker
+                .control
+                .push_back(wire::to_worker::Message::Drain(wire::Drain { deadline_ms }));
         }
     }
 
@@ -316,7 +341,9 @@ impl State {
     pub(super) fn next_message(&mut self, key: WorkerKey, now: Instant) -> Option<wire::ToWorker> {
         let worker = self.worker_mut(key)?;
         if let Some(control) = worker.control.pop_front() {
-            return Some(wire::ToWorker { message: Some(control) });
+            return Some(wire::ToWorker {
+                message: Some(control),
+            });
         }
         let mut calls = Vec::with_capacity(worker.unsent.len().min(BATCH_MAX));
         let mut bytes = 0;
@@ -333,7 +360,11 @@ impl State {
             running.sent = true;
             let ticket = &mut running.ticket;
             let kept = ticket.bytes <= KEPT_BYTES_MAX || ticket.idempotent;
-            let call = if kept { ticket.call.clone() } else { ticket.call.take() };
+            let call = if kept {
+                ticket.call.clone()
+            } else {
+                ticket.call.take()
+            };
             let mut call = *call.expect("an unsent call is held");
             let left = ticket.deadline.saturating_duration_since(now);
             call.deadline_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -342,7 +373,9 @@ impl State {
         if calls.is_empty() {
             return None;
         }
-        Some(wire::ToWorker { message: Some(wire::to_worker::Message::Calls(wire::Calls { calls })) })
+        Some(wire::ToWorker {
+            message: Some(wire::to_worker::Message::Calls(wire::Calls { calls })),
+        })
     }
 
     // --- calls ---
@@ -352,32 +385,35 @@ impl State {
         self.tools.get(tool).is_some_and(|tool| tool.idempotent)
     }
 
-    /// Give a call to a worker, or have it wait. Returns whether it waits; the error gives the call back.
+    /// Give a call to a worker, or have it wait. Returns whether it waits; None where it may not.
     pub(super) fn admit(
         &mut self,
         key: CallKey,
         ticket: Ticket,
         queue_max: usize,
         now: Instant,
-    ) -> Result<(bool, After), Ticket> {
+    ) -> Option<(bool, After)> {
         let mut after = After::default();
         if self.queue.is_empty()
             && let Some(at) = self.pick(&ticket)
         {
             self.give(at, key, ticket, now, &mut after);
-            return Ok((false, after));
+            return Some((false, after));
         }
         if self.queue.len() >= queue_max {
-            return Err(ticket);
+            return None;
         }
         self.queue.insert(key, ticket);
-        Ok((true, after))
+        Some((true, after))
     }
 
     fn quick(&self, ticket: &Ticket) -> bool {
         ticket.bytes <= KEPT_BYTES_MAX
             && ticket.call.as_ref().is_some_and(|call| !call.stream)
-            && self.tools.get(&ticket.context.tool).is_some_and(|tool| tool.usual_us < QUICK_US)
+            && self
+                .tools
+                .get(&ticket.context.tool)
+                .is_some_and(|tool| tool.usual_us < QUICK_US)
     }
 
     /// The worker for a call: the one with the most free slots, else the shortest line of quick calls.
@@ -395,7 +431,9 @@ impl State {
 
     fn give(&mut self, at: usize, key: CallKey, ticket: Ticket, now: Instant, after: &mut After) {
         let quick = self.quick(&ticket);
-        after.waited.push(now.saturating_duration_since(ticket.admitted));
+        after
+            .waited
+            .push(now.saturating_duration_since(ticket.admitted));
         let worker = &mut self.workers[at];
         if worker.running.is_empty() {
             worker.progressed = now;
@@ -403,8 +441,14 @@ impl State {
         worker.numbers += 1;
         worker.slow += usize::from(!quick);
         let number = worker.numbers;
-        let running =
-            Running { ticket, number, sent: false, quick, cancelled: false, moving: false };
+        let running = Running {
+            ticket,
+            number,
+            sent: false,
+            quick,
+            cancelled: false,
+            moving: false,
+        };
         worker.running.insert(key, running);
         if worker.unsent.is_empty() {
             after.wake.push(worker.link.clone());
@@ -439,7 +483,11 @@ impl State {
             after.answers.push((ticket.reply, Err(error(false))));
             return (TakenBack::Unsent, after);
         }
-        let Some(worker) = self.workers.iter_mut().find(|worker| worker.running.contains_key(&key)) else {
+        let Some(worker) = self
+            .workers
+            .iter_mut()
+            .find(|worker| worker.running.contains_key(&key))
+        else {
             return (TakenBack::Ended, after);
         };
         let running = worker.running.get_mut(&key).expect("it was found");
@@ -449,7 +497,9 @@ impl State {
         if !running.sent {
             let running = worker.remove(key).expect("it was found");
             worker.unsent.retain(|&unsent| unsent != key);
-            after.answers.push((running.ticket.reply, Err(error(false))));
+            after
+                .answers
+                .push((running.ticket.reply, Err(error(false))));
             self.pump(now, &mut after);
             return (TakenBack::Unsent, after);
         }
@@ -457,8 +507,13 @@ impl State {
         let reply = std::mem::replace(&mut running.ticket.reply, Reply::Nobody);
         after.answers.push((reply, Err(error(true))));
         worker.cancelling += 1;
-        let cancel = wire::Cancel { sequences: vec![key], reason: reason.to_owned() };
-        worker.control.push_back(wire::to_worker::Message::Cancel(cancel));
+        let cancel = wire::Cancel {
+            sequences: vec![key],
+            reason: reason.to_owned(),
+        };
+        worker
+            .control
+            .push_back(wire::to_worker::Message::Cancel(cancel));
         after.wake.push(worker.link.clone());
         let taken = TakenBack::Running(worker.key);
         // It may have to be killed: nothing else should go with it.
@@ -473,21 +528,33 @@ impl State {
     }
 
     /// A worker's answers, in order.
-    pub(super) fn results(&mut self, key: WorkerKey, results: Vec<wire::Result>, now: Instant) -> After {
+    pub(super) fn results(
+        &mut self,
+        key: WorkerKey,
+        results: Vec<wire::Result>,
+        now: Instant,
+    ) -> After {
         let mut after = After::default();
         for result in results {
-            let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == key) else { break };
+            let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == key) else {
+                break;
+            };
             worker.heard = now;
             worker.progressed = now;
             worker.stalled = false;
             let sequence = result.sequence;
-            let Some(running) = worker.remove(sequence) else { continue };
+            let Some(running) = worker.remove(sequence) else {
+                continue;
+            };
             worker.calls += 1;
             let worker_id = worker.id.clone();
             if running.cancelled {
                 continue;
             }
-            let kind = result.error.as_ref().map_or("", |error| error.r#type.as_str());
+            let kind = result
+                .error
+                .as_ref()
+                .map_or("", |error| error.r#type.as_str());
             if running.moving && kind == "Cancelled" {
                 // A call that had not begun has no time of execution.
                 let not_begun = result.execution_time_us == 0;
@@ -496,10 +563,18 @@ impl State {
             }
             self.learn(&running.ticket.context.tool, result.execution_time_us);
             let ticket = running.ticket;
-            let ending = if result.success { Ending::Ok } else { Ending::Raised };
-            after.ended.push((now.saturating_duration_since(ticket.admitted), ending));
+            let ending = if result.success {
+                Ending::Ok
+            } else {
+                Ending::Raised
+            };
+            after
+                .ended
+                .push((now.saturating_duration_since(ticket.admitted), ending));
             let answer = if kind == "DeadlineExceeded" && now >= ticket.deadline {
-                Err(CallError::DeadlineExceeded { maybe: result.execution_time_us > 0 })
+                Err(CallError::DeadlineExceeded {
+                    maybe: result.execution_time_us > 0,
+                })
             } else {
                 Ok(CallOutcome {
                     success: result.success,
@@ -525,8 +600,12 @@ impl State {
 
     /// A chunk for its reader. False where the worker sent more than it had credits for.
     pub(super) fn chunk(&mut self, key: WorkerKey, chunk: wire::Chunk) -> bool {
-        let Some(worker) = self.worker_mut(key) else { return true };
-        let Some(running) = worker.running.get_mut(&chunk.sequence) else { return true };
+        let Some(worker) = self.worker_mut(key) else {
+            return true;
+        };
+        let Some(running) = worker.running.get_mut(&chunk.sequence) else {
+            return true;
+        };
         running.ticket.begun = true;
         match &running.ticket.reply {
             // The channel holds all credits and one error.
@@ -541,21 +620,34 @@ impl State {
 
     /// A reader has taken chunks: the worker may send more.
     pub(super) fn grant(&mut self, key: CallKey, credits: u32) -> Option<std::sync::Arc<Link>> {
-        let worker = self.workers.iter_mut().find(|worker| worker.running.contains_key(&key))?;
-        let grant = wire::ChunkCredits { sequence: key, credits };
-        worker.control.push_back(wire::to_worker::Message::ChunkCredits(grant));
+        let worker = self
+            .workers
+            .iter_mut()
+            .find(|worker| worker.running.contains_key(&key))?;
+        let grant = wire::ChunkCredits {
+            sequence: key,
+            credits,
+        };
+        worker
+            .control
+            .push_back(wire::to_worker::Message::ChunkCredits(grant));
         Some(worker.link.clone())
     }
 
     /// The running call of a token.
     pub(super) fn context(&self, key: CallKey, secret: u128) -> Option<CallContext> {
-        let (worker, running) =
-            self.workers.iter().find_map(|worker| Some((worker, worker.running.get(&key)?)))?;
+        let (worker, running) = self
+            .workers
+            .iter()
+            .find_map(|worker| Some((worker, worker.running.get(&key)?)))?;
         // The difference as a whole, so that no prefix is told from another.
         if running.ticket.secret ^ secret != 0 || running.cancelled {
             return None;
         }
-        Some(CallContext { worker_id: worker.id.clone(), ..running.ticket.context.clone() })
+        Some(CallContext {
+            worker_id: worker.id.clone(),
+            ..running.ticket.context.clone()
+        })
     }
 
     /// Ask stalled workers for what only waits there. Returns whom to wake, and whether any has such calls.
@@ -650,8 +742,12 @@ impl Worker {
         if sequences.is_empty() {
             return false;
         }
-        let cancel = wire::Cancel { sequences, reason: "to run elsewhere".into() };
-        self.control.push_back(wire::to_worker::Message::Cancel(cancel));
+        let cancel = wire::Cancel {
+            sequences,
+            reason: "to run elsewhere".into(),
+        };
+        self.control
+            .push_back(wire::to_worker::Message::Cancel(cancel));
         true
     }
 }

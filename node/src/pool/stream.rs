@@ -40,7 +40,14 @@ impl CallStream {
             admitted.queue_deadline.map(Into::into),
             admitted.deadline.into(),
         ));
-        Self { pool, key, chunks, taken: 0, watch, ended: false }
+        Self {
+            pool,
+            key,
+            chunks,
+            taken: 0,
+            watch,
+            ended: false,
+        }
     }
 }
 

@@ -86,9 +86,17 @@ impl Rig {
         let pools = Pools::start(vec![settings], 1, socket).unwrap();
         let service = pools.service();
         let server = tokio::spawn(async move {
-            server().add_service(service).serve_with_incoming(incoming).await.unwrap();
+            server()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await
+                .unwrap();
         });
-        Self { pools, server, folder }
+        Self {
+            pools,
+            server,
+            folder,
+        }
     }
 
     fn path(&self, name: &str) -> String {
@@ -101,13 +109,25 @@ impl Rig {
 
     /// Wait until a worker runs something.
     async fn busy(&self) -> u32 {
-        let busy = || self.pools.workers().into_iter().find(|worker| worker.running > 0);
+        let busy = || {
+            self.pools
+                .workers()
+                .into_iter()
+                .find(|worker| worker.running > 0)
+        };
         eventually("a busy worker", || busy().map(|worker| worker.pid)).await
     }
 
     async fn stop(self) {
-        let pids: Vec<_> = self.pools.workers().iter().map(|worker| worker.pid).collect();
-        self.pools.drain_and_stop(Instant::now() + Duration::from_secs(5)).await;
+        let pids: Vec<_> = self
+            .pools
+            .workers()
+            .iter()
+            .map(|worker| worker.pid)
+            .collect();
+        self.pools
+            .drain_and_stop(Instant::now() + Duration::from_secs(5))
+            .await;
         for pid in pids.into_iter().filter(|pid| *pid != 0) {
             assert!(!alive(pid), "process {pid} lives on");
         }
@@ -117,13 +137,21 @@ impl Rig {
 
 fn call(tool: &str, arguments: &[(&str, &str)]) -> ToolCall {
     let any = |json: &str| Any {
-        type_url: if json.starts_with('"') { STRING } else { INTEGER }.to_owned(),
+        type_url: if json.starts_with('"') {
+            STRING
+        } else {
+            INTEGER
+        }
+        .to_owned(),
         value: json.as_bytes().to_vec(),
     };
     ToolCall {
         call_id: format!("call-of-{tool}"),
         tool: tool.into(),
-        parameters: arguments.iter().map(|(name, json)| ((*name).into(), any(json))).collect(),
+        parameters: arguments
+            .iter()
+            .map(|(name, json)| ((*name).into(), any(json)))
+            .collect(),
         principal: "tester".into(),
         ..Default::default()
     }
@@ -139,9 +167,13 @@ fn value(outcome: &CallOutcome) -> String {
 }
 
 fn alive(pid: u32) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|text| {
-        text.rsplit(") ").next().and_then(|rest| rest.chars().next())
-    });
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|text| {
+            text.rsplit(") ")
+                .next()
+                .and_then(|rest| rest.chars().next())
+        });
     state.is_some_and(|state| state != 'Z')
 }
 
@@ -169,7 +201,14 @@ async fn calls_have_outcomes_and_errors() {
     assert!(outcome.worker_id.starts_with("test-1.0-"));
     let outcome = rig.call("fail", &[("message", "\"oh\"")]).await.unwrap();
     let error = outcome.error.unwrap();
-    assert_eq!((outcome.success, error.r#type.as_str(), error.message.as_str()), (false, "ValueError", "oh"));
+    assert_eq!(
+        (
+            outcome.success,
+            error.r#type.as_str(),
+            error.message.as_str()
+        ),
+        (false, "ValueError", "oh")
+    );
     let error = rig.call("ecko", &[]).await.unwrap_err();
     assert_eq!(error.kind(), CallErrorKind::NotFound);
     assert!(error.to_string().contains("echo"), "{error}");
@@ -177,7 +216,14 @@ async fn calls_have_outcomes_and_errors() {
     let worker = &rig.pools.workers()[0];
     assert_eq!((worker.state.as_str(), worker.calls), ("ready", 2));
     assert!(worker.rss_bytes > 1_000_000, "{worker:?}");
-    assert_eq!(rig.pools.capacity(), Capacity { slots: 1, free: 1, queued: 0 });
+    assert_eq!(
+        rig.pools.capacity(),
+        Capacity {
+            slots: 1,
+            free: 1,
+            queued: 0
+        }
+    );
     rig.stop().await;
 }
 
@@ -188,7 +234,10 @@ async fn many_calls_at_once_all_come_back() {
         let pools = rig.pools.clone();
         tokio::spawn(async move {
             let text = json(&number.to_string());
-            assert_eq!(value(&pools.call(call("echo", &[("value", &text)])).await.unwrap()), text);
+            assert_eq!(
+                value(&pools.call(call("echo", &[("value", &text)])).await.unwrap()),
+                text
+            );
         })
     });
     for call in calls.collect::<Vec<_>>() {
@@ -201,7 +250,10 @@ async fn many_calls_at_once_all_come_back() {
 async fn a_killed_worker_is_told_of_and_replaced() {
     let rig = Rig::new(|_| {}).await;
     let error = rig.call("kill_self", &[]).await.unwrap_err();
-    assert!(matches!(&error, CallError::WorkerDied { maybe: true, .. }), "{error}");
+    assert!(
+        matches!(&error, CallError::WorkerDied { maybe: true, .. }),
+        "{error}"
+    );
     assert!(error.maybe_done());
     // The next call waits for the replacement.
     let outcome = rig.call("echo", &[("value", "1")]).await.unwrap();
@@ -216,12 +268,25 @@ async fn a_call_killed_from_outside_may_be_done_and_runs_once() {
     let (pools, path) = (rig.pools.clone(), rig.path("marks"));
     let argument = json(&path);
     let running = tokio::spawn(async move {
-        pools.call(call("mark_and_sleep", &[("path", &argument), ("ms", "60000")])).await
+        pools
+            .call(call(
+                "mark_and_sleep",
+                &[("path", &argument), ("ms", "60000")],
+            ))
+            .await
     });
-    eventually("the mark", || std::fs::read(&path).ok().filter(|marks| !marks.is_empty())).await;
+    eventually("the mark", || {
+        std::fs::read(&path).ok().filter(|marks| !marks.is_empty())
+    })
+    .await;
     kill(rig.busy().await);
     assert!(running.await.unwrap().unwrap_err().maybe_done());
-    rig.call("mark_and_sleep", &[("path", &json(&rig.path("other"))), ("ms", "0")]).await.unwrap();
+    rig.call(
+        "mark_and_sleep",
+        &[("path", &json(&rig.path("other"))), ("ms", "0")],
+    )
+    .await
+    .unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"x");
     rig.stop().await;
 }
@@ -229,7 +294,10 @@ async fn a_call_killed_from_outside_may_be_done_and_runs_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotent_call_runs_again_once() {
     let rig = Rig::new(|settings| settings.adapter = "holder".into()).await;
-    let outcome = rig.call("die_once", &[("path", &json(&rig.path("mark")))]).await.unwrap();
+    let outcome = rig
+        .call("die_once", &[("path", &json(&rig.path("mark")))])
+        .await
+        .unwrap();
     assert_eq!(value(&outcome), "\"alive\"");
     rig.stop().await;
 }
@@ -244,22 +312,37 @@ async fn a_call_that_timed_out_in_the_queue_never_runs() {
     .await;
     let (pools, first) = (rig.pools.clone(), json(&rig.path("first")));
     let running = tokio::spawn(async move {
-        pools.call(call("mark_and_sleep", &[("path", &first), ("ms", "700")])).await
+        pools
+            .call(call("mark_and_sleep", &[("path", &first), ("ms", "700")]))
+            .await
     });
     rig.busy().await;
     let (pools, second) = (rig.pools.clone(), json(&rig.path("second")));
     let waiting = tokio::spawn(async move {
-        pools.call(call("mark_and_sleep", &[("path", &second), ("ms", "0")])).await
+        pools
+            .call(call("mark_and_sleep", &[("path", &second), ("ms", "0")]))
+            .await
     });
-    eventually("the waiting call", || (rig.pools.capacity().queued == 1).then_some(())).await;
+    eventually("the waiting call", || {
+        (rig.pools.capacity().queued == 1).then_some(())
+    })
+    .await;
     let full = rig.call("mark_and_sleep", &[]).await.unwrap_err();
-    assert!(matches!(full, CallError::QueueFull { queued: 1, .. }), "{full}");
+    assert!(
+        matches!(full, CallError::QueueFull { queued: 1, .. }),
+        "{full}"
+    );
     let late = waiting.await.unwrap().unwrap_err();
     assert!(matches!(late, CallError::QueueTimeout { .. }), "{late}");
     assert!(!late.maybe_done());
     running.await.unwrap().unwrap();
     // Whatever was in front of it would have run by now.
-    rig.call("mark_and_sleep", &[("path", &json(&rig.path("third"))), ("ms", "0")]).await.unwrap();
+    rig.call(
+        "mark_and_sleep",
+        &[("path", &json(&rig.path("third"))), ("ms", "0")],
+    )
+    .await
+    .unwrap();
     assert!(!Path::new(&rig.path("second")).exists());
     rig.stop().await;
 }
@@ -269,13 +352,23 @@ async fn a_sync_tool_past_its_deadline_is_killed_and_an_async_one_cancelled() {
     let rig = Rig::new(|settings| settings.cancel_grace_ms = 100).await;
     let before = rig.pools.workers()[0].pid;
     let soon = || Some(Instant::now() + Duration::from_millis(200));
-    let late = ToolCall { deadline: soon(), ..call("async_sleep_ms", &[("ms", "60000")]) };
+    let late = ToolCall {
+        deadline: soon(),
+        ..call("async_sleep_ms", &[("ms", "60000")])
+    };
     let error = rig.pools.call(late).await.unwrap_err();
     assert_eq!(error.kind(), CallErrorKind::Deadline);
     rig.call("echo", &[("value", "1")]).await.unwrap();
-    assert_eq!(rig.pools.workers()[0].pid, before, "an async tool costs no process");
+    assert_eq!(
+        rig.pools.workers()[0].pid,
+        before,
+        "an async tool costs no process"
+    );
 
-    let late = ToolCall { deadline: soon(), ..call("sleep_ms", &[("ms", "60000")]) };
+    let late = ToolCall {
+        deadline: soon(),
+        ..call("sleep_ms", &[("ms", "60000")])
+    };
     let began = Instant::now();
     let error = rig.pools.call(late).await.unwrap_err();
     // Either side may have seen it first.
@@ -292,7 +385,8 @@ async fn dropping_a_call_cancels_it() {
     let rig = Rig::new(|settings| settings.cancel_grace_ms = 50).await;
     let pid = rig.pools.workers()[0].pid;
     let pools = rig.pools.clone();
-    let running = tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
+    let running =
+        tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
     rig.busy().await;
     running.abort();
     eventually("the end of the worker", || (!alive(pid)).then_some(())).await;
@@ -303,7 +397,11 @@ async fn dropping_a_call_cancels_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_comes_whole_and_in_order() {
     let rig = Rig::new(|_| {}).await;
-    let stream = rig.pools.stream(call("count_stream", &[("count", "300")])).await.unwrap();
+    let stream = rig
+        .pools
+        .stream(call("count_stream", &[("count", "300")]))
+        .await
+        .unwrap();
     let chunks: Vec<_> = stream.map(Result::unwrap).collect().await;
     assert_eq!(chunks.len(), 300);
     for (number, chunk) in chunks.iter().enumerate() {
@@ -313,7 +411,10 @@ async fn a_stream_comes_whole_and_in_order() {
     }
     let mut stream = rig.pools.stream(call("fail", &[])).await.unwrap();
     let error = stream.next().await.unwrap().unwrap_err();
-    assert!(matches!(&error, CallError::ToolFailed { error } if error.r#type == "ValueError"), "{error}");
+    assert!(
+        matches!(&error, CallError::ToolFailed { error } if error.r#type == "ValueError"),
+        "{error}"
+    );
     assert!(stream.next().await.is_none());
     rig.stop().await;
 }
@@ -322,12 +423,20 @@ async fn a_stream_comes_whole_and_in_order() {
 async fn a_slow_reader_holds_a_stream_back_and_dropping_it_ends_it() {
     let rig = Rig::new(|settings| settings.chunk_credits = 4).await;
     let pid = rig.pools.workers()[0].pid;
-    let mut stream = rig.pools.stream(call("count_stream", &[("count", "1000000")])).await.unwrap();
+    let mut stream = rig
+        .pools
+        .stream(call("count_stream", &[("count", "1000000")]))
+        .await
+        .unwrap();
     for _ in 0..10 {
         stream.next().await.unwrap().unwrap();
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(stream.chunks_waiting() <= 4, "{} chunks are here", stream.chunks_waiting());
+    assert!(
+        stream.chunks_waiting() <= 4,
+        "{} chunks are here",
+        stream.chunks_waiting()
+    );
     drop(stream);
     // A generator ends between two chunks: no process is lost.
     rig.call("echo", &[("value", "1")]).await.unwrap();
@@ -345,8 +454,13 @@ async fn a_stop_lets_calls_end_and_refuses_others() {
     let pid = rig.busy().await;
     let pools = rig.pools.clone();
     let waiting = tokio::spawn(async move { pools.call(call("echo", &[("value", "1")])).await });
-    eventually("the waiting call", || (rig.pools.capacity().queued == 1).then_some(())).await;
-    rig.pools.drain_and_stop(Instant::now() + Duration::from_secs(5)).await;
+    eventually("the waiting call", || {
+        (rig.pools.capacity().queued == 1).then_some(())
+    })
+    .await;
+    rig.pools
+        .drain_and_stop(Instant::now() + Duration::from_secs(5))
+        .await;
     assert!(!alive(pid));
     assert!(running.await.unwrap().unwrap().success);
     assert_eq!(waiting.await.unwrap(), Err(CallError::Draining));
@@ -358,11 +472,16 @@ async fn a_stop_lets_calls_end_and_refuses_others() {
 async fn a_stop_kills_what_does_not_end_in_time() {
     let rig = Rig::new(|settings| settings.drain_timeout_ms = 200).await;
     let pools = rig.pools.clone();
-    let running = tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
+    let running =
+        tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
     rig.busy().await;
     let began = Instant::now();
     rig.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(running.await.unwrap().unwrap_err().maybe_done());
 }
 
@@ -374,15 +493,24 @@ async fn an_adapter_that_does_not_load_backs_off() {
         settings.backoff_max_ms = 60_000;
         settings.queue_timeout_ms = 200;
     });
-    eventually("two restarts", || (rig.pools.workers()[0].restarts >= 2).then_some(())).await;
+    eventually("two restarts", || {
+        (rig.pools.workers()[0].restarts >= 2).then_some(())
+    })
+    .await;
     let readiness = rig.pools.readiness().remove(0);
     assert_eq!(readiness.ready, 0);
     let problem = readiness.problem.unwrap();
-    assert!(problem.contains("code 2") && problem.contains("no.such") || problem.contains("'no'"), "{problem}");
+    assert!(
+        problem.contains("code 2") && problem.contains("no.such") || problem.contains("'no'"),
+        "{problem}"
+    );
     // Nobody knows the tools yet: a call waits, within its limits.
     let error = rig.call("echo", &[]).await.unwrap_err();
     assert!(matches!(error, CallError::QueueTimeout { .. }), "{error}");
-    eventually("the pause", || (rig.pools.workers()[0].state == "backing_off").then_some(())).await;
+    eventually("the pause", || {
+        (rig.pools.workers()[0].state == "backing_off").then_some(())
+    })
+    .await;
     rig.stop().await;
 }
 
@@ -390,7 +518,10 @@ async fn an_adapter_that_does_not_load_backs_off() {
 async fn an_interpreter_that_is_not_there_is_named() {
     let rig = Rig::unready(|settings| settings.python = "no-such-python".into());
     let problem = eventually("the problem", || rig.pools.readiness().remove(0).problem).await;
-    assert!(problem.contains("no-such-python") && problem.contains("hint"), "{problem}");
+    assert!(
+        problem.contains("no-such-python") && problem.contains("hint"),
+        "{problem}"
+    );
     rig.stop().await;
 }
 
@@ -407,7 +538,11 @@ async fn a_workers_children_die_with_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_pools_kills_the_workers() {
-    let Rig { pools, server, folder: _folder } = Rig::new(|_| {}).await;
+    let Rig {
+        pools,
+        server,
+        folder: _folder,
+    } = Rig::new(|_| {}).await;
     let pid = pools.workers()[0].pid;
     drop(pools);
     server.abort();
@@ -421,13 +556,34 @@ async fn a_stranger_is_not_let_in() {
 
     let rig = Rig::new(|_| {}).await;
     let socket = format!("unix://{}", rig.path("worker.sock"));
-    let channel = tonic::transport::Endpoint::from_shared(socket).unwrap().connect().await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(socket)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let mut client = WorkerServiceClient::new(channel);
     let worker_id = rig.pools.workers()[0].id.clone();
-    for (protocol, code) in [(1, tonic::Code::PermissionDenied), (9, tonic::Code::FailedPrecondition)] {
-        let hello = Hello { protocol, worker_id: worker_id.clone(), token: "x".into(), ..Default::default() };
-        let hello = FromWorker { message: Some(Message::Hello(hello)) };
-        assert_eq!(client.connect(tokio_stream::iter([hello])).await.unwrap_err().code(), code);
+    for (protocol, code) in [
+        (1, tonic::Code::PermissionDenied),
+        (9, tonic::Code::FailedPrecondition),
+    ] {
+        let hello = Hello {
+            protocol,
+            worker_id: worker_id.clone(),
+            token: "x".into(),
+            ..Default::default()
+        };
+        let hello = FromWorker {
+            message: Some(Message::Hello(hello)),
+        };
+        assert_eq!(
+            client
+                .connect(tokio_stream::iter([hello]))
+                .await
+                .unwrap_err()
+                .code(),
+            code
+        );
     }
     rig.call("echo", &[("value", "1")]).await.unwrap();
     rig.stop().await;
@@ -446,13 +602,23 @@ async fn several_slots_run_several_calls() {
     for call in calls {
         assert!(call.await.unwrap().unwrap().success);
     }
-    assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(1_500),
+        "{:?}",
+        began.elapsed()
+    );
     rig.stop().await;
 }
 
 #[test]
 fn settings_are_checked_before_anything_starts() {
-    let settings = PoolSettings { adapter: "a".into(), slots: 0, ..Default::default() };
-    let error = Pools::start(vec![settings], 1, "/nowhere".into()).err().unwrap();
+    let settings = PoolSettings {
+        adapter: "a".into(),
+        slots: 0,
+        ..Default::default()
+    };
+    let error = Pools::start(vec![settings], 1, "/nowhere".into())
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("slots"), "{error}");
 }

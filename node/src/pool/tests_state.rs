@@ -24,7 +24,11 @@ struct Bench {
 impl Bench {
     /// Workers 1 to `workers`, with these slots and credits.
     fn new(workers: u64, slots: usize, credits: usize) -> Self {
-        let mut bench = Self { state: State::default(), now: Instant::now(), next: 100 };
+        let mut bench = Self {
+            state: State::default(),
+            now: Instant::now(),
+            next: 100,
+        };
         for key in 1..=workers {
             bench.join(key, slots, credits);
         }
@@ -32,17 +36,35 @@ impl Bench {
     }
 
     fn join(&mut self, key: WorkerKey, slots: usize, credits: usize) {
-        let spec = ToolSpec { name: "echo".into(), ..Default::default() };
+        let spec = ToolSpec {
+            name: "echo".into(),
+            ..Default::default()
+        };
         let link = Arc::new(Link::new(key));
-        self.state.join(link, format!("w{key}"), vec![spec], (slots, credits), self.now).act();
+        self.state
+            .join(
+                link,
+                format!("w{key}"),
+                vec![spec],
+                (slots, credits),
+                self.now,
+            )
+            .act();
     }
 
     fn call(&mut self, idempotent: bool) -> (u64, Answer) {
         self.next += 1;
         let key = self.next;
         let (reply, answer) = oneshot::channel();
-        let context = CallContext { tool: "echo".into(), ..Default::default() };
-        let call = wire::Call { sequence: key, tool: "echo".into(), ..Default::default() };
+        let context = CallContext {
+            tool: "echo".into(),
+            ..Default::default()
+        };
+        let call = wire::Call {
+            sequence: key,
+            tool: "echo".into(),
+            ..Default::default()
+        };
         let ticket = Ticket {
             context,
             call: Some(Box::new(call)),
@@ -55,11 +77,8 @@ impl Bench {
             secret: 7,
             reply: Reply::Once(reply),
         };
-        match self.state.admit(key, ticket, 2, self.now) {
-            Ok((_, after)) => after.act(),
-            Err(ticket) => {
-                ticket.reply.fail(CallError::QueueFull { pool: "p".into(), queued: 2 });
-            }
+        if let Some((_, after)) = self.state.admit(key, ticket, 2, self.now) {
+            after.act();
         }
         (key, answer)
     }
@@ -75,15 +94,21 @@ impl Bench {
     }
 
     fn cancelled(&mut self, worker: WorkerKey) -> Vec<u64> {
-        match self.state.next_message(worker, self.now).and_then(|message| message.message) {
+        match self
+            .state
+            .next_message(worker, self.now)
+            .and_then(|message| message.message)
+        {
             Some(wire::to_worker::Message::Cancel(cancel)) => cancel.sequences,
             other => panic!("no cancel, but {other:?}"),
         }
     }
 
     fn result(&mut self, worker: WorkerKey, key: u64, took_us: u64, error: Option<&str>) {
-        let error =
-            error.map(|kind| ToolError { r#type: kind.to_owned(), ..Default::default() });
+        let error = error.map(|kind| ToolError {
+            r#type: kind.to_owned(),
+            ..Default::default()
+        });
         let result = wire::Result {
             sequence: key,
             success: error.is_none(),
@@ -112,12 +137,23 @@ fn calls_spread_over_free_slots_then_wait_then_are_refused() {
     let (third, _c) = bench.call(false);
     let (_, _d) = bench.call(false);
     let (_, mut refused) = bench.call(false);
-    assert!(matches!(refused.try_recv(), Ok(Err(CallError::QueueFull { .. }))));
-    let sent: HashSet<_> = [bench.sent(1), bench.sent(2)].into_iter().flatten().flatten().collect();
+    assert!(matches!(
+        refused.try_recv(),
+        Ok(Err(CallError::QueueFull { .. }))
+    ));
+    let sent: HashSet<_> = [bench.sent(1), bench.sent(2)]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
     assert_eq!(sent, HashSet::from([first, second]));
     assert_eq!((bench.state.queued(), bench.state.free()), (2, 0));
     // First come, first served.
-    let worker = if bench.state.context(first, 7).unwrap().worker_id == "w1" { 1 } else { 2 };
+    let worker = if bench.state.context(first, 7).unwrap().worker_id == "w1" {
+        1
+    } else {
+        2
+    };
     bench.result(worker, first, 10, None);
     assert_eq!(bench.sent(worker), Some(vec![third]));
 }
@@ -163,10 +199,16 @@ fn a_death_moves_what_was_not_sent_and_tells_of_the_rest() {
     assert_eq!(bench.sent(1), Some(vec![lost, again]));
     let (unsent, mut unsent_answer) = bench.call(false);
     bench.state.leave(1, false, bench.now).act();
-    let died = CallError::WorkerDied { worker_id: "w1".into(), maybe: true };
+    let died = CallError::WorkerDied {
+        worker_id: "w1".into(),
+        maybe: true,
+    };
     assert_eq!(lost_answer.try_recv().unwrap(), Err(died));
     assert!(again_answer.try_recv().is_err() && unsent_answer.try_recv().is_err());
-    assert!(bench.state.context(again, 7).is_none(), "the old token is void");
+    assert!(
+        bench.state.context(again, 7).is_none(),
+        "the old token is void"
+    );
     bench.join(2, 3, 8);
     assert_eq!(bench.sent(2), Some(vec![again, unsent]));
     // Once, not for ever.
@@ -228,9 +270,14 @@ fn a_call_taken_back_before_it_was_sent_never_is() {
 fn a_closed_pool_refuses_what_waits_and_what_comes_back() {
     let mut bench = Bench::new(1, 1, 8);
     let (_, mut unsent) = bench.call(false);
+    bench.join(2, 1, 8);
+    let (sent, mut idempotent) = bench.call(true);
+    assert_eq!(bench.sent(2), Some(vec![sent]));
     let (_, mut waits) = bench.call(false);
     bench.state.close().act();
     assert_eq!(waits.try_recv().unwrap(), Err(CallError::Draining));
+    bench.state.leave(2, false, bench.now).act();
+    assert!(idempotent.try_recv().unwrap().unwrap_err().maybe_done());
     bench.state.leave(1, false, bench.now).act();
     assert_eq!(unsent.try_recv().unwrap(), Err(CallError::Draining));
 }
@@ -238,7 +285,10 @@ fn a_closed_pool_refuses_what_waits_and_what_comes_back() {
 #[test]
 fn tokens_split_into_what_they_were_made_of() {
     assert_eq!(split_token(&token(3, 9)), Some((3, 9)));
-    assert_eq!(split_token(&token(u64::MAX, u128::MAX)), Some((u64::MAX, u128::MAX)));
+    assert_eq!(
+        split_token(&token(u64::MAX, u128::MAX)),
+        Some((u64::MAX, u128::MAX))
+    );
     for bad in ["", "x", &"é".repeat(24), &"+".repeat(48), &"0".repeat(47)] {
         assert_eq!(split_token(bad), None, "{bad}");
     }

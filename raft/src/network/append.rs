@@ -1,5 +1,7 @@
 //! A stream of appends: requests are pipelined, answers come back in their order.
 
+use std::time::Duration;
+
 use futures_util::{Stream, StreamExt};
 use openraft::OptionalSend;
 use openraft::base::BoxStream;
@@ -14,7 +16,24 @@ use crate::types::TypeConfig;
 type Results<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>;
 
 /// Time that a peer has to open the stream, at least.
-const OPEN_TIMEOUT_MIN: std::time::Duration = std::time::Duration::from_millis(500);
+const OPEN_TIMEOUT_MIN: Duration = Duration::from_millis(500);
+/// Wait after a stream could not be opened, and the longest wait after several.
+const RETRY_MIN: Duration = Duration::from_millis(10);
+const RETRY_MAX: Duration = Duration::from_millis(200);
+
+/// Streams that could not be opened, one after another. openraft waits between attempts only once a stream
+/// is open, so the wait before the next one is ours.
+#[derive(Debug, Default)]
+pub(super) struct Failures(u32);
+
+impl Failures {
+    async fn wait(&self) {
+        if let Some(doublings) = self.0.checked_sub(1) {
+            let wait = RETRY_MIN.saturating_mul(1 << doublings.min(8)).min(RETRY_MAX);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
 
 pub(super) async fn stream<'s, S>(
     connection: &'s mut Connection,
@@ -34,7 +53,10 @@ where
     let requests = requests.filter_map(|request| std::future::ready(request.ok()));
     let mut client = connection.client.clone();
     let timeout = option.soft_ttl().max(OPEN_TIMEOUT_MIN);
-    let responses = connection.bounded(RPCTypes::AppendEntries, timeout, client.append(requests)).await?.into_inner();
+    connection.failures.wait().await;
+    let opened = connection.bounded(RPCTypes::AppendEntries, timeout, client.append(requests)).await;
+    connection.failures.0 = if opened.is_ok() { 0 } else { connection.failures.0.saturating_add(1) };
+    let responses = opened?.into_inner();
     let results = responses.map(|response| match response {
         Ok(response) => wire::from_appended(response).map_err(bad_message),
         Err(status) => Err(unreachable_peer(&status)),

@@ -42,7 +42,7 @@ impl Network {
         let channel = self.channels.get(target, &node.peer, purpose);
         let limit = self.channels.message_bytes_max();
         let client = RaftClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        Connection { local: self.channels.local(), target, client }
+        Connection { local: self.channels.local(), target, client, failures: append::Failures::default() }
     }
 }
 
@@ -68,6 +68,7 @@ pub(crate) struct Connection {
     local: u64,
     target: u64,
     client: RaftClient<Channel>,
+    failures: append::Failures,
 }
 
 impl Connection {

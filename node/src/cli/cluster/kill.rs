@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::super::error::CliError;
 use super::super::globals::Context;
 use super::Place;
+use super::layout::Layout;
 use super::record::Record;
 
 /// Time that a killed process may take to be gone.
@@ -23,10 +24,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> {
-    let layout = args.place.layout()?;
-    let record = Record::load(&layout)?;
-    let node = record.node(args.node)?;
-    let id = node.id;
+    let id = args.node;
+    let pid = kill(&args.place.layout()?, id).await?;
+    let sentence = format!("killed node {id}, process {pid}");
+    context
+        .output
+        .done(&sentence, &json!({ "node": id, "pid": pid }))
+}
+
+/// Kill a node and wait for its end; the number that its process had.
+pub(crate) async fn kill(layout: &Layout, id: u64) -> Result<u32, CliError> {
+    let record = Record::load(layout)?;
+    let node = record.node(id)?;
     let down = || {
         CliError::failed(format!("node {id} is down already"))
             .hint(format!("start it with `snakepit cluster start {id}`"))
@@ -43,10 +52,6 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         }
         sleep(Duration::from_millis(5)).await;
     }
-    Record::note_process(&layout, id, None)?;
-    let pid = process.pid;
-    let sentence = format!("killed node {id}, process {pid}");
-    context
-        .output
-        .done(&sentence, &json!({ "node": id, "pid": pid }))
+    Record::note_process(layout, id, None)?;
+    Ok(process.pid)
 }

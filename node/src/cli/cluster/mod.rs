@@ -2,15 +2,15 @@
 //! cluster's directory, so that any later command can tend it.
 
 mod down;
-mod kill;
-mod layout;
-mod ports;
+pub(super) mod kill;
+pub(super) mod layout;
+pub(super) mod ports;
 mod process;
 mod python;
 mod ready;
-mod record;
+pub(super) mod record;
 mod settings;
-mod spawn;
+pub(super) mod spawn;
 mod start;
 mod status;
 mod stop;

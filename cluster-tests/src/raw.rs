@@ -1,0 +1,68 @@
+//! Requests as they are on the wire: no retries, any metadata, all of the answer.
+
+use snakepit_proto::bridge::bridge_service_client::BridgeServiceClient;
+use snakepit_proto::headers;
+use snakepit_proto::values::TYPE_URL_PREFIX;
+use prost_types::Any;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+
+use crate::Cluster;
+
+/// Largest message taken.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+impl Cluster {
+    /// A connection to a node.
+    pub async fn channel(&self, id: u64) -> Channel {
+        let uri = format!("http://{}", self.node_ref(id).addresses.client);
+        let endpoint = Endpoint::from_shared(uri).expect("an address");
+        endpoint.tcp_nodelay(true).connect().await.unwrap_or_else(|error| panic!("node {id}: {error}"))
+    }
+
+    /// The bridge protocol, spoken to one node.
+    pub async fn bridge(&self, id: u64) -> BridgeServiceClient<Channel> {
+        BridgeServiceClient::new(self.channel(id).await)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+/// A request with metadata.
+pub fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {
+    let mut request = Request::new(message);
+    for (name, value) in metadata {
+        request.metadata_mut().insert(*name, value.parse().expect("it is ASCII"));
+    }
+    request
+}
+
+/// A request with an id.
+pub fn named<T>(message: T, request_id: &str) -> Request<T> {
+    with(message, &[(headers::REQUEST_ID, request_id)])
+}
+
+/// An integer on the wire.
+pub fn integer(number: i64) -> Any {
+    any("integer", number.to_string())
+}
+
+/// A value on the wire, from its JSON.
+pub fn any(type_name: &str, json: impl Into<Vec<u8>>) -> Any {
+    Any { type_url: format!("{TYPE_URL_PREFIX}{type_name}"), value: json.into() }
+}
+
+/// The log index at which an answer is true.
+///
+/// # Panics
+///
+/// Where the answer does not say.
+pub fn index<T>(response: &Response<T>) -> u64 {
+    let value = response.metadata().get(headers::INDEX).expect("the answer names its index");
+    value.to_str().expect("it is ASCII").parse().expect("it is a number")
+}
+
+/// What a failed request says about itself in a header; empty where nothing.
+pub fn said<'a>(status: &'a Status, header: &str) -> &'a str {
+    status.metadata().get(header).and_then(|value| value.to_str().ok()).unwrap_or("")
+}

@@ -1,0 +1,5 @@
+//! Clusters of real processes. One theme a file.
+
+#![allow(missing_docs)]
+
+mod crashes;

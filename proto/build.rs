@@ -16,9 +16,11 @@ fn main() {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
-    let descriptors = protox::compile(FILES, ["."]).unwrap_or_else(|error| panic!("the schemas do not compile: {error:?}"));
+    let descriptors = protox::compile(FILES, ["."])
+        .unwrap_or_else(|error| panic!("the schemas do not compile: {error:?}"));
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec()).expect("OUT_DIR can be written");
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())
+        .expect("OUT_DIR can be written");
     let services = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
     tonic_prost_build::configure()
         .build_client(services)

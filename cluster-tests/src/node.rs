@@ -139,6 +139,15 @@ impl Node {
     /// Where it does not end.
     pub fn stop(&mut self) -> ExitStatus {
         processes::signal(self.pid(), Signal::TERM);
+        self.join()
+    }
+
+    /// Wait until it has ended, having been asked to: how it ended.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not end.
+    pub fn join(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
         match ended(&mut child, END) {
             Some(status) => status,

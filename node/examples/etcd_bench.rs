@@ -143,7 +143,9 @@ impl Flags {
     }
 
     fn seconds(&self, name: &str, default: &str) -> Result<Duration, Failure> {
-        Ok(Duration::try_from_secs_f64(self.text(name, default).parse()?)?)
+        Ok(Duration::try_from_secs_f64(
+            self.text(name, default).parse()?,
+        )?)
     }
 }
 
@@ -158,10 +160,16 @@ impl Client {
         let key = format!("bench-v{number}").into_bytes();
         let metadata = MetadataMap::new();
         let caller = if get {
-            let message = RangeRequest { key, serializable: false };
+            let message = RangeRequest {
+                key,
+                serializable: false,
+            };
             Caller::new(channel, RANGE, &message, metadata)
         } else {
-            let message = PutRequest { key, value: value.to_vec() };
+            let message = PutRequest {
+                key,
+                value: value.to_vec(),
+            };
             Caller::new(channel, PUT, &message, metadata)
         };
         Self { get, caller }
@@ -174,8 +182,16 @@ impl Operation for Client {
             let put = self.caller.call::<PutResponse>(|_| ()).await;
             return put.map(drop).map_err(|status| kind(&status));
         }
-        let found: RangeResponse = self.caller.call(|_| ()).await.map_err(|status| kind(&status))?;
-        if found.kvs.len() == 1 { Ok(()) } else { Err("not_found".to_owned()) }
+        let found: RangeResponse = self
+            .caller
+            .call(|_| ())
+            .await
+            .map_err(|status| kind(&status))?;
+        if found.kvs.len() == 1 {
+            Ok(())
+        } else {
+            Err("not_found".to_owned())
+        }
     }
 }
 
@@ -183,17 +199,26 @@ async fn cells(flags: &Flags) -> Result<Json, Failure> {
     let addresses: Vec<String> = flags.list("--endpoints", "127.0.0.1:2379")?;
     let counts: Vec<usize> = flags.list("--clients", "1,64,256")?;
     let value_bytes: usize = flags.text("--value-bytes", "256").parse()?;
-    let connections = flags.0.get("--connections").map(|text| text.parse()).transpose()?;
+    let connections = flags
+        .0
+        .get("--connections")
+        .map(|text| text.parse())
+        .transpose()?;
     let plan = Plan {
         warmup: flags.seconds("--warmup", "2")?,
         duration: flags.seconds("--duration", "10")?,
         timeout: OPERATION_TIMEOUT,
     };
-    let value: Vec<u8> = rand::rng().sample_iter(Alphanumeric).take(value_bytes).collect();
+    let value: Vec<u8> = rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(value_bytes)
+        .collect();
     let most = counts.iter().copied().max().unwrap_or(1);
     let spread = Spread::new(&addresses, most, None)?;
     for number in 0..most {
-        Client::new(false, spread.of(number), number, &value).once().await?;
+        Client::new(false, spread.of(number), number, &value)
+            .once()
+            .await?;
     }
     let (_keep, mut stop) = watch::channel(false);
     let mut rows = Vec::new();
@@ -238,7 +263,10 @@ async fn failover(flags: &Flags) -> Result<Json, Failure> {
             .collect();
         let spread = Spread::new(&survivors, survivors.len(), None)?;
         let at = 0..survivors.len();
-        let writer = Writer(at.map(|n| Client::new(false, spread.of(n), 0, &[b'x'; 256])).collect());
+        let writer = Writer(
+            at.map(|n| Client::new(false, spread.of(n), 0, &[b'x'; 256]))
+                .collect(),
+        );
         let killing = async { kill(&member).await.map_err(|error| error.to_string()) };
         let seen = outage(writer, killing).await?;
         let began = Instant::now();
@@ -268,10 +296,14 @@ async fn leader(addresses: &[String]) -> Result<usize, Failure> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let told = futures_util::future::join_all(addresses.iter().map(|to| status(to))).await;
-        let named = |status: &Option<StatusResponse>| status.as_ref().map_or(0, |status| status.leader);
+        let named =
+            |status: &Option<StatusResponse>| status.as_ref().map_or(0, |status| status.leader);
         let first = named(&told[0]);
         let own = |status: &Option<StatusResponse>| {
-            status.as_ref().and_then(|status| status.header.as_ref()).map(|header| header.member_id)
+            status
+                .as_ref()
+                .and_then(|status| status.header.as_ref())
+                .map(|header| header.member_id)
         };
         if first != 0 && told.iter().all(|status| named(status) == first) {
             if let Some(number) = told.iter().position(|status| own(status) == Some(first)) {
@@ -285,10 +317,18 @@ async fn leader(addresses: &[String]) -> Result<usize, Failure> {
 
 async fn catch_up(addresses: &[String], member: usize) -> Result<(), Failure> {
     let told = futures_util::future::join_all(addresses.iter().map(|to| status(to))).await;
-    let goal = told.iter().flatten().map(|status| status.raft_index).max().unwrap_or(0);
+    let goal = told
+        .iter()
+        .flatten()
+        .map(|status| status.raft_index)
+        .max()
+        .unwrap_or(0);
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if status(&addresses[member]).await.is_some_and(|told| told.raft_applied_index >= goal) {
+        if status(&addresses[member])
+            .await
+            .is_some_and(|told| told.raft_applied_index >= goal)
+        {
             return Ok(());
         }
         sleep(LOOK_INTERVAL).await;
@@ -307,8 +347,10 @@ async fn kill(member: &Path) -> Result<(), Failure> {
 }
 
 fn is_zombie(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
 fn start(member: &Path) -> Result<(), Failure> {

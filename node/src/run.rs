@@ -73,7 +73,10 @@ pub async fn node(flags: Flags) -> anyhow::Result<()> {
 }
 
 async fn signals(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be handled; the node stops only when it is killed");
         return;
     };
@@ -100,7 +103,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
     let group = Group::start(settings.node.id, raft_options(&settings), stores.clone()).await?;
     let socket = pool::socket_path(&settings.node.data_dir)?;
-    let workers = pool::listen_unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let workers = pool::listen_unix(&socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
     let pools = Pools::start(settings.pools.clone(), settings.node.id, socket)?;
     let peers = Peers::start(&settings, &stop);
     let node = Node::new(settings, group, stores.state.clone(), pools, peers);
@@ -111,7 +115,12 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let mut servers = JoinSet::new();
     servers.spawn(serve_peers(node.clone(), listeners.peer, late.clone()));
     servers.spawn(serve_workers(node.clone(), workers, late.clone()));
-    servers.spawn(serve_http(node.clone(), listeners.http, metrics, late.clone()));
+    servers.spawn(serve_http(
+        node.clone(),
+        listeners.http,
+        metrics,
+        late.clone(),
+    ));
     servers.spawn(serve_clients(node.clone(), listeners.client, stop.clone()));
     join(&node).await?;
 
@@ -126,7 +135,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     };
     stop.cancel();
     tracing::info!("the node is stopping");
-    node.pools.drain_and_stop(Instant::now() + REQUESTS_GRACE).await;
+    node.pools
+        .drain_and_stop(Instant::now() + REQUESTS_GRACE)
+        .await;
     node.group.stop().await;
     late.cancel();
     while servers.join_next().await.is_some() {}
@@ -141,7 +152,10 @@ fn open(settings: &Settings) -> anyhow::Result<(DataLock, Stores)> {
     let dir = &settings.node.data_dir;
     let lock = DataLock::acquire(dir)?;
     Identity::open_or_create(dir, settings.node.id, Some(&settings.node.cluster_id))?;
-    let stores = Stores { log: Arc::new(RaftStore::open(dir)?), state: Arc::new(StateStore::open(dir)?) };
+    let stores = Stores {
+        log: Arc::new(RaftStore::open(dir)?),
+        state: Arc::new(StateStore::open(dir)?),
+    };
     Ok((lock, stores))
 }
 
@@ -194,19 +208,29 @@ fn server() -> Server {
 
 fn bridge(node: &Arc<Node>) -> BridgeServiceServer<Bridge> {
     let limit = node.settings.limits.message_bytes_max;
-    BridgeServiceServer::new(Bridge(node.clone())).max_decoding_message_size(limit).max_encoding_message_size(limit)
+    BridgeServiceServer::new(Bridge(node.clone()))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit)
 }
 
 /// Serve until `stop`, then let requests under way end for a while.
-async fn serve(name: &'static str, routes: Routes, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve(
+    name: &'static str,
+    routes: Routes,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "{name} are served");
     let stopped = stop.clone();
-    let served = server().add_routes(routes).serve_with_incoming_shutdown(
-        TcpListenerStream::new(listener),
-        async move { stopped.cancelled().await },
-    );
-    within_grace(served, stop).await.with_context(|| format!("{name} cannot be served"))
+    let served = server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            stopped.cancelled().await
+        });
+    within_grace(served, stop)
+        .await
+        .with_context(|| format!("{name} cannot be served"))
 }
 
 async fn within_grace(
@@ -223,13 +247,19 @@ async fn within_grace(
     }
 }
 
-async fn serve_clients(node: Arc<Node>, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve_clients(
+    node: Arc<Node>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<BridgeServiceServer<Bridge>>().await;
     let stopping = stop.clone();
     tokio::spawn(async move {
         stopping.cancelled().await;
-        health.set_not_serving::<BridgeServiceServer<Bridge>>().await;
+        health
+            .set_not_serving::<BridgeServiceServer<Bridge>>()
+            .await;
     });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(snakepit_proto::DESCRIPTORS)
@@ -244,12 +274,22 @@ async fn serve_clients(node: Arc<Node>, listener: TcpListener, stop: Cancellatio
     serve("clients", routes.routes(), listener, stop).await
 }
 
-async fn serve_peers(node: Arc<Node>, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+async fn serve_peers(
+    node: Arc<Node>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let limit = node.settings.limits.message_bytes_max;
     let calls = CallsServer::new(CallService(node.clone()))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    serve("other nodes", node.group.services().add_service(calls), listener, stop).await
+    serve(
+        "other nodes",
+        node.group.services().add_service(calls),
+        listener,
+        stop,
+    )
+    .await
 }
 
 async fn serve_workers(
@@ -257,11 +297,16 @@ async fn serve_workers(
     workers: tokio_stream::wrappers::UnixListenerStream,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let served = pool::server().add_service(node.pools.service()).add_service(bridge(&node));
+    let served = pool::server()
+        .add_service(node.pools.service())
+        .add_service(bridge(&node));
     let stopped = stop.clone();
-    within_grace(served.serve_with_incoming_shutdown(workers, async move { stopped.cancelled().await }), stop)
-        .await
-        .context("workers cannot be served")
+    within_grace(
+        served.serve_with_incoming_shutdown(workers, async move { stopped.cancelled().await }),
+        stop,
+    )
+    .await
+    .context("workers cannot be served")
 }
 
 async fn serve_http(
@@ -271,5 +316,12 @@ async fn serve_http(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let connections = node.settings.limits.http_connections_max;
-    Ok(http::serve(listener, connections, Arc::new(Readiness(node)), metrics, stop).await?)
+    Ok(http::serve(
+        listener,
+        connections,
+        Arc::new(Readiness(node)),
+        metrics,
+        stop,
+    )
+    .await?)
 }

@@ -10,10 +10,14 @@ use crate::stored::{self, answer, event, value};
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not the schema's encoding.
-    #[error("the event's bytes are damaged: {0}; hint: verify the log, and restore this node from another")]
+    #[error(
+        "the event's bytes are damaged: {0}; hint: verify the log, and restore this node from another"
+    )]
     Damaged(#[from] prost::DecodeError),
     /// A field is missing or of an unknown kind.
-    #[error("the event has no {0} that this release knows; hint: read it with the release that wrote it, or a later one")]
+    #[error(
+        "the event has no {0} that this release knows; hint: read it with the release that wrote it, or a later one"
+    )]
     Unknown(&'static str),
 }
 
@@ -62,7 +66,10 @@ fn from_stored(stored: stored::Event) -> Result<Event, DecodeError> {
         raft_index: stored.raft_index,
         raft_term: stored.raft_term,
         time_ms: stored.time_ms,
-        principal: Principal { name: principal.name, verified: principal.verified },
+        principal: Principal {
+            name: principal.name,
+            verified: principal.verified,
+        },
         cause: Cause {
             request_id: cause.request_id,
             call_id: cause.call_id,
@@ -83,19 +90,33 @@ fn stored_payload(payload: &Payload) -> event::Payload {
         }
         Payload::SessionTouched => Stored::SessionTouched(stored::SessionTouched {}),
         Payload::SessionDeleted => Stored::SessionDeleted(stored::SessionDeleted {}),
-        Payload::SessionExpired { deadline_ms } => Stored::SessionExpired(stored::SessionExpired { deadline_ms }),
-        Payload::VariableRegistered { id, name, type_name, value, constraints_json, metadata, version } => {
-            Stored::VariableRegistered(stored::VariableRegistered {
-                id,
-                name,
-                r#type: type_name,
-                value: Some(stored_value(value)),
-                constraints_json,
-                metadata,
-                version,
-            })
+        Payload::SessionExpired { deadline_ms } => {
+            Stored::SessionExpired(stored::SessionExpired { deadline_ms })
         }
-        Payload::VariableSet { id, name, value, metadata, version } => Stored::VariableSet(stored::VariableSet {
+        Payload::VariableRegistered {
+            id,
+            name,
+            type_name,
+            value,
+            constraints_json,
+            metadata,
+            version,
+        } => Stored::VariableRegistered(stored::VariableRegistered {
+            id,
+            name,
+            r#type: type_name,
+            value: Some(stored_value(value)),
+            constraints_json,
+            metadata,
+            version,
+        }),
+        Payload::VariableSet {
+            id,
+            name,
+            value,
+            metadata,
+            version,
+        } => Stored::VariableSet(stored::VariableSet {
             id,
             name,
             value: Some(stored_value(value)),
@@ -111,10 +132,15 @@ fn stored_payload(payload: &Payload) -> event::Payload {
 fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
     use event::Payload as Stored;
     Ok(match payload {
-        Stored::SessionCreated(body) => Payload::SessionCreated { metadata: body.metadata, ttl_ms: body.ttl_ms },
+        Stored::SessionCreated(body) => Payload::SessionCreated {
+            metadata: body.metadata,
+            ttl_ms: body.ttl_ms,
+        },
         Stored::SessionTouched(_) => Payload::SessionTouched,
         Stored::SessionDeleted(_) => Payload::SessionDeleted,
-        Stored::SessionExpired(body) => Payload::SessionExpired { deadline_ms: body.deadline_ms },
+        Stored::SessionExpired(body) => Payload::SessionExpired {
+            deadline_ms: body.deadline_ms,
+        },
         Stored::VariableRegistered(body) => Payload::VariableRegistered {
             id: body.id,
             name: body.name,
@@ -131,9 +157,11 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             metadata: body.metadata,
             version: body.version,
         },
-        Stored::VariableDeleted(body) => {
-            Payload::VariableDeleted { id: body.id, name: body.name, version: body.version }
-        }
+        Stored::VariableDeleted(body) => Payload::VariableDeleted {
+            id: body.id,
+            name: body.name,
+            version: body.version,
+        },
     })
 }
 
@@ -151,15 +179,21 @@ fn stored_value(value: Value) -> stored::Value {
 }
 
 fn machine_value(value: Option<stored::Value>) -> Result<Value, DecodeError> {
-    Ok(match value.and_then(|value| value.kind).ok_or(DecodeError::Unknown("value"))? {
-        value::Kind::FloatValue(number) => Value::Float(number),
-        value::Kind::IntegerValue(small) => Value::Integer(small.into()),
-        value::Kind::BigIntegerValue(text) => {
-            Value::Integer(text.parse::<BigInt>().map_err(|_| DecodeError::Unknown("integer"))?)
-        }
-        value::Kind::StringValue(text) => Value::String(text),
-        value::Kind::BooleanValue(truth) => Value::Boolean(truth),
-    })
+    Ok(
+        match value
+            .and_then(|value| value.kind)
+            .ok_or(DecodeError::Unknown("value"))?
+        {
+            value::Kind::FloatValue(number) => Value::Float(number),
+            value::Kind::IntegerValue(small) => Value::Integer(small.into()),
+            value::Kind::BigIntegerValue(text) => Value::Integer(
+                text.parse::<BigInt>()
+                    .map_err(|_| DecodeError::Unknown("integer"))?,
+            ),
+            value::Kind::StringValue(text) => Value::String(text),
+            value::Kind::BooleanValue(truth) => Value::Boolean(truth),
+        },
+    )
 }
 
 fn stored_answer(answer: &Answer) -> stored::Answer {
@@ -170,16 +204,27 @@ fn stored_answer(answer: &Answer) -> stored::Answer {
         Answer::SessionDeleted { existed, variables } => {
             answer::Kind::SessionDeleted(stored::SessionDeletedAnswer { existed, variables })
         }
-        Answer::SessionTouched { valid } => answer::Kind::SessionTouched(stored::SessionTouchedAnswer { valid }),
+        Answer::SessionTouched { valid } => {
+            answer::Kind::SessionTouched(stored::SessionTouchedAnswer { valid })
+        }
         Answer::VariableRegistered { id, version } => {
             answer::Kind::VariableRegistered(stored::VariableRegisteredAnswer { id, version })
         }
         Answer::VariablesSet { versions, refused } => {
             let refused = refused.into_iter().map(|(identifier, rejection)| {
                 let kind = rejection.kind.name().to_owned();
-                (identifier, stored::Rejection { kind, message: rejection.message })
+                (
+                    identifier,
+                    stored::Rejection {
+                        kind,
+                        message: rejection.message,
+                    },
+                )
             });
-            answer::Kind::VariablesSet(stored::VariablesSetAnswer { versions, refused: refused.collect() })
+            answer::Kind::VariablesSet(stored::VariablesSetAnswer {
+                versions,
+                refused: refused.collect(),
+            })
         }
         Answer::VariableDeleted => answer::Kind::VariableDeleted(stored::VariableDeletedAnswer {}),
     };
@@ -188,18 +233,28 @@ fn stored_answer(answer: &Answer) -> stored::Answer {
 
 fn machine_answer(stored: stored::Answer) -> Result<Answer, DecodeError> {
     Ok(match stored.kind.ok_or(DecodeError::Unknown("answer"))? {
-        answer::Kind::SessionCreated(body) => Answer::SessionCreated { created: body.created },
-        answer::Kind::SessionDeleted(body) => {
-            Answer::SessionDeleted { existed: body.existed, variables: body.variables }
-        }
+        answer::Kind::SessionCreated(body) => Answer::SessionCreated {
+            created: body.created,
+        },
+        answer::Kind::SessionDeleted(body) => Answer::SessionDeleted {
+            existed: body.existed,
+            variables: body.variables,
+        },
         answer::Kind::SessionTouched(body) => Answer::SessionTouched { valid: body.valid },
-        answer::Kind::VariableRegistered(body) => Answer::VariableRegistered { id: body.id, version: body.version },
+        answer::Kind::VariableRegistered(body) => Answer::VariableRegistered {
+            id: body.id,
+            version: body.version,
+        },
         answer::Kind::VariablesSet(body) => {
             let refused = body.refused.into_iter().map(|(identifier, rejection)| {
-                let kind = RejectionKind::from_name(&rejection.kind).ok_or(DecodeError::Unknown("rejection"))?;
+                let kind = RejectionKind::from_name(&rejection.kind)
+                    .ok_or(DecodeError::Unknown("rejection"))?;
                 Ok((identifier, Rejection::new(kind, rejection.message)))
             });
-            Answer::VariablesSet { versions: body.versions, refused: refused.collect::<Result<_, DecodeError>>()? }
+            Answer::VariablesSet {
+                versions: body.versions,
+                refused: refused.collect::<Result<_, DecodeError>>()?,
+            }
         }
         answer::Kind::VariableDeleted(_) => Answer::VariableDeleted,
     })

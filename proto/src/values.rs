@@ -24,16 +24,25 @@ pub fn decode(any: &Any) -> Result<Value, BadValue> {
     if let Some(value) = packed_wrapper(name, &any.value) {
         return value;
     }
-    let text = std::str::from_utf8(&any.value)
-        .map_err(|_| BadValue(format!("the value of type {name} is not UTF-8; hint: send JSON text")))?;
-    let json: Json = serde_json::from_str(text)
-        .map_err(|error| BadValue(format!("the value of type {name} is not JSON: {error}; hint: send JSON text")))?;
+    let text = std::str::from_utf8(&any.value).map_err(|_| {
+        BadValue(format!(
+            "the value of type {name} is not UTF-8; hint: send JSON text"
+        ))
+    })?;
+    let json: Json = serde_json::from_str(text).map_err(|error| {
+        BadValue(format!(
+            "the value of type {name} is not JSON: {error}; hint: send JSON text"
+        ))
+    })?;
     from_json(name, json)
 }
 
 /// Write a value.
 pub fn encode(value: &Value) -> Any {
-    Any { type_url: format!("{TYPE_URL_PREFIX}{}", value.type_name()), value: to_json_text(value).into_bytes().into() }
+    Any {
+        type_url: format!("{TYPE_URL_PREFIX}{}", value.type_name()),
+        value: to_json_text(value).into_bytes().into(),
+    }
 }
 
 /// A value as JSON text: NaN and the infinities as strings, integers in full.
@@ -41,7 +50,11 @@ pub fn to_json_text(value: &Value) -> String {
     match value {
         Value::Float(number) if number.is_nan() => "\"NaN\"".into(),
         Value::Float(number) if number.is_infinite() => {
-            if *number > 0.0 { "\"Infinity\"".into() } else { "\"-Infinity\"".into() }
+            if *number > 0.0 {
+                "\"Infinity\"".into()
+            } else {
+                "\"-Infinity\"".into()
+            }
         }
         Value::Float(number) => format!("{number:?}"),
         Value::Integer(integer) => integer.to_string(),
@@ -53,14 +66,21 @@ pub fn to_json_text(value: &Value) -> String {
 /// The last part of a `type_url`: after the last slash, then after the last dot.
 fn type_name(url: &str) -> Result<&str, BadValue> {
     if url.is_empty() {
-        return Err(BadValue(format!("the value has no type_url; hint: set it to {TYPE_URL_PREFIX}<type>")));
+        return Err(BadValue(format!(
+            "the value has no type_url; hint: set it to {TYPE_URL_PREFIX}<type>"
+        )));
     }
     let path = url.rsplit('/').next().unwrap_or(url);
     Ok(path.rsplit('.').next().unwrap_or(path))
 }
 
 fn from_json(name: &str, json: Json) -> Result<Value, BadValue> {
-    let misfit = || BadValue(format!("a JSON {} is no {name}; hint: send the value as JSON of its type", json_kind(&json)));
+    let misfit = || {
+        BadValue(format!(
+            "a JSON {} is no {name}; hint: send the value as JSON of its type",
+            json_kind(&json)
+        ))
+    };
     match (name, &json) {
         ("float", Json::String(text)) => match text.as_str() {
             "NaN" => Ok(Value::Float(f64::NAN)),
@@ -70,7 +90,9 @@ fn from_json(name: &str, json: Json) -> Result<Value, BadValue> {
         },
         ("float", Json::Number(number)) => match number.to_string().parse::<f64>() {
             Ok(parsed) if parsed.is_finite() => Ok(Value::Float(parsed)),
-            _ => Err(BadValue(format!("{number} does not fit a float; hint: use an integer or a string"))),
+            _ => Err(BadValue(format!(
+                "{number} does not fit a float; hint: use an integer or a string"
+            ))),
         },
         (_, Json::Number(number)) => number_value(&number.to_string()),
         (_, Json::String(text)) => Ok(Value::String(text.clone())),
@@ -85,7 +107,9 @@ fn number_value(text: &str) -> Result<Value, BadValue> {
     }
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-        _ => Err(BadValue(format!("{text} does not fit a float; hint: use an integer or a string"))),
+        _ => Err(BadValue(format!(
+            "{text} does not fit a float; hint: use an integer or a string"
+        ))),
     }
 }
 
@@ -105,16 +129,30 @@ fn packed_wrapper(name: &str, bytes: &[u8]) -> Option<Result<Value, BadValue>> {
     if !name.ends_with("Value") || serde_json::from_slice::<Json>(bytes).is_ok() {
         return None;
     }
-    let broken = |error: prost::DecodeError| BadValue(format!("a packed {name} is damaged: {error}; hint: send JSON text"));
+    let broken = |error: prost::DecodeError| {
+        BadValue(format!(
+            "a packed {name} is damaged: {error}; hint: send JSON text"
+        ))
+    };
     Some(match name {
         "StringValue" => String::decode(bytes).map(Value::String).map_err(broken),
         "BoolValue" => bool::decode(bytes).map(Value::Boolean).map_err(broken),
         "DoubleValue" => f64::decode(bytes).map(Value::Float).map_err(broken),
-        "FloatValue" => f32::decode(bytes).map(|number| Value::Float(number.into())).map_err(broken),
-        "Int64Value" => i64::decode(bytes).map(|number| Value::Integer(number.into())).map_err(broken),
-        "UInt64Value" => u64::decode(bytes).map(|number| Value::Integer(number.into())).map_err(broken),
-        "Int32Value" => i32::decode(bytes).map(|number| Value::Integer(number.into())).map_err(broken),
-        "UInt32Value" => u32::decode(bytes).map(|number| Value::Integer(number.into())).map_err(broken),
+        "FloatValue" => f32::decode(bytes)
+            .map(|number| Value::Float(number.into()))
+            .map_err(broken),
+        "Int64Value" => i64::decode(bytes)
+            .map(|number| Value::Integer(number.into()))
+            .map_err(broken),
+        "UInt64Value" => u64::decode(bytes)
+            .map(|number| Value::Integer(number.into()))
+            .map_err(broken),
+        "Int32Value" => i32::decode(bytes)
+            .map(|number| Value::Integer(number.into()))
+            .map_err(broken),
+        "UInt32Value" => u32::decode(bytes)
+            .map(|number| Value::Integer(number.into()))
+            .map_err(broken),
         _ => return None,
     })
 }
@@ -126,17 +164,29 @@ mod tests {
     use super::*;
 
     fn any_of(name: &str, text: &str) -> Any {
-        Any { type_url: format!("{TYPE_URL_PREFIX}{name}"), value: text.as_bytes().to_vec().into() }
+        Any {
+            type_url: format!("{TYPE_URL_PREFIX}{name}"),
+            value: text.as_bytes().to_vec().into(),
+        }
     }
 
     #[test]
     fn json_of_each_type_is_read() {
-        assert_eq!(decode(&any_of("float", "\"NaN\"")), Ok(Value::Float(f64::NAN)));
+        assert_eq!(
+            decode(&any_of("float", "\"NaN\"")),
+            Ok(Value::Float(f64::NAN))
+        );
         assert_eq!(decode(&any_of("float", "1")), Ok(Value::Float(1.0)));
         let huge = "123456789012345678901234567890";
-        assert_eq!(decode(&any_of("integer", huge)), Ok(Value::Integer(huge.parse().unwrap())));
+        assert_eq!(
+            decode(&any_of("integer", huge)),
+            Ok(Value::Integer(huge.parse().unwrap()))
+        );
         assert_eq!(decode(&any_of("integer", "1.5")), Ok(Value::Float(1.5)));
-        assert_eq!(decode(&any_of("string", "\"x\"")), Ok(Value::String("x".into())));
+        assert_eq!(
+            decode(&any_of("string", "\"x\"")),
+            Ok(Value::String("x".into()))
+        );
         assert_eq!(decode(&any_of("boolean", "true")), Ok(Value::Boolean(true)));
     }
 
@@ -147,16 +197,39 @@ mod tests {
             value: "hello".to_owned().encode_to_vec().into(),
         };
         assert_eq!(decode(&any), Ok(Value::String("hello".into())));
-        let json = Any { value: b"\"hello\"".to_vec().into(), ..any };
+        let json = Any {
+            value: b"\"hello\"".to_vec().into(),
+            ..any
+        };
         assert_eq!(decode(&json), Ok(Value::String("hello".into())));
     }
 
     #[test]
     fn what_is_broken_is_told() {
-        assert!(decode(&Any::default()).unwrap_err().0.contains("no type_url"));
-        assert!(decode(&any_of("float", "{")).unwrap_err().0.contains("not JSON"));
-        assert!(decode(&any_of("string", "null")).unwrap_err().0.contains("a JSON null is no string"));
-        assert!(decode(&any_of("float", "1e999")).unwrap_err().0.contains("does not fit"));
+        assert!(
+            decode(&Any::default())
+                .unwrap_err()
+                .0
+                .contains("no type_url")
+        );
+        assert!(
+            decode(&any_of("float", "{"))
+                .unwrap_err()
+                .0
+                .contains("not JSON")
+        );
+        assert!(
+            decode(&any_of("string", "null"))
+                .unwrap_err()
+                .0
+                .contains("a JSON null is no string")
+        );
+        assert!(
+            decode(&any_of("float", "1e999"))
+                .unwrap_err()
+                .0
+                .contains("does not fit")
+        );
     }
 
     proptest! {

@@ -10,7 +10,9 @@ use snakepit_proto::peer;
 use snakepit_storage::codec::payload::{self, EntryPayload, PayloadKind};
 use snakepit_storage::{AppliedState, EntryId, LogEntry, MembershipRecord, VoteRecord};
 
-use crate::types::{EncodedProposal, Entry, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote};
+use crate::types::{
+    EncodedProposal, Entry, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
+};
 
 type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<TypeConfig>;
 
@@ -19,11 +21,17 @@ pub(crate) fn log_id(id: EntryId) -> LogId {
 }
 
 pub(crate) fn entry_id(id: &LogId) -> EntryId {
-    EntryId { term: **id.committed_leader_id(), index: id.index() }
+    EntryId {
+        term: **id.committed_leader_id(),
+        index: id.index(),
+    }
 }
 
 pub(crate) fn vote(record: VoteRecord) -> Vote {
-    Vote::from_leader_id(RaftLeaderId::new(record.term, record.node_id), record.committed)
+    Vote::from_leader_id(
+        RaftLeaderId::new(record.term, record.node_id),
+        record.committed,
+    )
 }
 
 pub(crate) fn vote_record(vote: &Vote) -> VoteRecord {
@@ -34,10 +42,15 @@ pub(crate) fn vote_record(vote: &Vote) -> VoteRecord {
     }
 }
 
-pub(crate) fn membership_record(membership: &Membership<u64, snakepit_storage::NodeAddress>) -> MembershipRecord {
+pub(crate) fn membership_record(
+    membership: &Membership<u64, snakepit_storage::NodeAddress>,
+) -> MembershipRecord {
     MembershipRecord {
         configs: membership.get_joint_config().clone(),
-        nodes: membership.nodes().map(|(id, node)| (*id, node.clone())).collect(),
+        nodes: membership
+            .nodes()
+            .map(|(id, node)| (*id, node.clone()))
+            .collect(),
     }
 }
 
@@ -50,11 +63,17 @@ fn membership(record: MembershipRecord) -> Membership<u64, snakepit_storage::Nod
 }
 
 pub(crate) fn stored_membership(state: &AppliedState) -> StoredMembership {
-    StoredMembership::new(state.membership_id.map(log_id), membership(state.membership.clone()))
+    StoredMembership::new(
+        state.membership_id.map(log_id),
+        membership(state.membership.clone()),
+    )
 }
 
 pub(crate) fn snapshot_meta(state: &AppliedState) -> SnapshotMeta {
-    SnapshotMeta { last_log_id: state.last.map(log_id), last_membership: stored_membership(state) }
+    SnapshotMeta {
+        last_log_id: state.last.map(log_id),
+        last_membership: stored_membership(state),
+    }
 }
 
 pub(crate) fn to_log(entry: &Entry) -> io::Result<LogEntry> {
@@ -65,7 +84,10 @@ pub(crate) fn to_log(entry: &Entry) -> io::Result<LogEntry> {
             payload::encode(&EntryPayload::Membership(membership_record(membership)))?
         }
     };
-    Ok(LogEntry { id: entry_id(&entry.log_id), payload: bytes })
+    Ok(LogEntry {
+        id: entry_id(&entry.log_id),
+        payload: bytes,
+    })
 }
 
 /// An entry of stored or received bytes; its checksum is checked here.
@@ -75,7 +97,12 @@ pub(crate) fn from_log(entry: LogEntry) -> io::Result<Entry> {
         PayloadKind::Proposal => Payload::Normal(EncodedProposal(entry.payload)),
         PayloadKind::Membership => match payload::decode(&entry.payload)? {
             EntryPayload::Membership(record) => Payload::Membership(membership(record)),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "a membership entry holds something else")),
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a membership entry holds something else",
+                ));
+            }
         },
     };
     Ok(Entry::new(log_id(entry.id), content))
@@ -84,7 +111,9 @@ pub(crate) fn from_log(entry: LogEntry) -> io::Result<Entry> {
 pub(crate) mod wire {
     //! To and from the peer protocol.
 
-    use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest, VoteResponse};
+    use openraft::raft::{
+        AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest, VoteResponse,
+    };
 
     use super::*;
 
@@ -99,28 +128,49 @@ pub(crate) mod wire {
 
     pub(crate) fn id(id: &LogId) -> peer::LogId {
         let id = entry_id(id);
-        peer::LogId { term: id.term, index: id.index }
+        peer::LogId {
+            term: id.term,
+            index: id.index,
+        }
     }
 
     pub(crate) fn from_id(id: peer::LogId) -> LogId {
-        log_id(EntryId { term: id.term, index: id.index })
+        log_id(EntryId {
+            term: id.term,
+            index: id.index,
+        })
     }
 
     pub(crate) fn vote(vote: &Vote) -> peer::RaftVote {
         let record = vote_record(vote);
-        peer::RaftVote { term: record.term, node_id: record.node_id, committed: record.committed }
+        peer::RaftVote {
+            term: record.term,
+            node_id: record.node_id,
+            committed: record.committed,
+        }
     }
 
     pub(crate) fn from_vote(vote: Option<peer::RaftVote>) -> Result<Vote, BadMessage> {
         let vote = vote.ok_or(BadMessage::Missing("vote"))?;
-        Ok(super::vote(VoteRecord { term: vote.term, node_id: vote.node_id, committed: vote.committed }))
+        Ok(super::vote(VoteRecord {
+            term: vote.term,
+            node_id: vote.node_id,
+            committed: vote.committed,
+        }))
     }
 
-    pub(crate) fn append(request: AppendEntriesRequest<TypeConfig>) -> io::Result<peer::AppendRequest> {
+    pub(crate) fn append(
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> io::Result<peer::AppendRequest> {
         let entries = request
             .entries
             .iter()
-            .map(|entry| Ok(peer::Entry { id: Some(id(&entry.log_id)), payload: to_log(entry)?.payload }))
+            .map(|entry| {
+                Ok(peer::Entry {
+                    id: Some(id(&entry.log_id)),
+                    payload: to_log(entry)?.payload,
+                })
+            })
             .collect::<io::Result<_>>()?;
         Ok(peer::AppendRequest {
             vote: Some(vote(&request.vote)),
@@ -130,14 +180,22 @@ pub(crate) mod wire {
         })
     }
 
-    pub(crate) fn from_append(request: peer::AppendRequest) -> Result<AppendEntriesRequest<TypeConfig>, BadMessage> {
+    pub(crate) fn from_append(
+        request: peer::AppendRequest,
+    ) -> Result<AppendEntriesRequest<TypeConfig>, BadMessage> {
         let entries = request
             .entries
             .into_iter()
             .map(|entry| {
                 let id = entry.id.ok_or(BadMessage::Missing("entry id"))?;
-                let id = EntryId { term: id.term, index: id.index };
-                Ok(from_log(LogEntry { id, payload: entry.payload })?)
+                let id = EntryId {
+                    term: id.term,
+                    index: id.index,
+                };
+                Ok(from_log(LogEntry {
+                    id,
+                    payload: entry.payload,
+                })?)
             })
             .collect::<Result<_, BadMessage>>()?;
         Ok(AppendEntriesRequest {
@@ -151,22 +209,30 @@ pub(crate) mod wire {
     pub(crate) fn appended(result: &StreamAppendResult<TypeConfig>) -> peer::AppendResponse {
         use peer::append_response::Result as Wire;
         let result = match result {
-            Ok(last) => Wire::Matched(peer::Matched { last: last.as_ref().map(id) }),
+            Ok(last) => Wire::Matched(peer::Matched {
+                last: last.as_ref().map(id),
+            }),
             Err(StreamAppendError::Conflict(at)) => Wire::Conflict(id(at)),
             Err(StreamAppendError::HigherVote(higher)) => Wire::HigherVote(vote(higher)),
         };
-        peer::AppendResponse { result: Some(result) }
+        peer::AppendResponse {
+            result: Some(result),
+        }
     }
 
     pub(crate) fn from_appended(
         response: peer::AppendResponse,
     ) -> Result<StreamAppendResult<TypeConfig>, BadMessage> {
         use peer::append_response::Result as Wire;
-        Ok(match response.result.ok_or(BadMessage::Missing("result"))? {
-            Wire::Matched(matched) => Ok(matched.last.map(from_id)),
-            Wire::Conflict(at) => Err(StreamAppendError::Conflict(from_id(at))),
-            Wire::HigherVote(higher) => Err(StreamAppendError::HigherVote(from_vote(Some(higher))?)),
-        })
+        Ok(
+            match response.result.ok_or(BadMessage::Missing("result"))? {
+                Wire::Matched(matched) => Ok(matched.last.map(from_id)),
+                Wire::Conflict(at) => Err(StreamAppendError::Conflict(from_id(at))),
+                Wire::HigherVote(higher) => {
+                    Err(StreamAppendError::HigherVote(from_vote(Some(higher))?))
+                }
+            },
+        )
     }
 
     pub(crate) fn vote_request(request: &VoteRequest<TypeConfig>) -> peer::VoteRequest {
@@ -177,7 +243,9 @@ pub(crate) mod wire {
         }
     }
 
-    pub(crate) fn from_vote_request(request: peer::VoteRequest) -> Result<VoteRequest<TypeConfig>, BadMessage> {
+    pub(crate) fn from_vote_request(
+        request: peer::VoteRequest,
+    ) -> Result<VoteRequest<TypeConfig>, BadMessage> {
         let mut wanted = VoteRequest::new(from_vote(request.vote)?, request.last.map(from_id));
         wanted.leadership_transfer = request.leadership_transfer;
         Ok(wanted)
@@ -191,7 +259,13 @@ pub(crate) mod wire {
         }
     }
 
-    pub(crate) fn from_vote_response(response: peer::VoteResponse) -> Result<VoteResponse<TypeConfig>, BadMessage> {
-        Ok(VoteResponse::new(from_vote(response.vote)?, response.last.map(from_id), response.granted))
+    pub(crate) fn from_vote_response(
+        response: peer::VoteResponse,
+    ) -> Result<VoteResponse<TypeConfig>, BadMessage> {
+        Ok(VoteResponse::new(
+            from_vote(response.vote)?,
+            response.last.map(from_id),
+            response.granted,
+        ))
     }
 }

@@ -45,7 +45,9 @@ impl ProposeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// No leader, or it has lost its quorum.
-    #[error("no leader confirms reads at the moment; hint: retry, here or on another node, or ask for x-snakepit-consistency: stale")]
+    #[error(
+        "no leader confirms reads at the moment; hint: retry, here or on another node, or ask for x-snakepit-consistency: stale"
+    )]
     NoLeader {
         /// The leader, where another node is known to be it.
         leader: Option<u64>,

@@ -17,13 +17,25 @@ const SWEEP_EVERY: Duration = Duration::from_millis(200);
 /// Sessions that one sweep ends at most.
 const SWEEP_SESSIONS_MAX: usize = 512;
 
-pub(crate) async fn sweep(store: Arc<StateStore>, leadership: Leadership, intake: Intake, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+pub(crate) async fn sweep(
+    store: Arc<StateStore>,
+    leadership: Leadership,
+    intake: Intake,
+    stop: CancellationToken,
+) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
+        .await
+        .is_some()
+    {
         if leadership.leader() != Some(leadership.local()) {
             continue;
         }
         let reader = store.clone();
-        let due = tokio::task::spawn_blocking(move || reader.due_sessions(wall_clock_ms(), SWEEP_SESSIONS_MAX)).await;
+        let due = tokio::task::spawn_blocking(move || {
+            reader.due_sessions(wall_clock_ms(), SWEEP_SESSIONS_MAX)
+        })
+        .await;
         let sessions = match due {
             Ok(Ok(sessions)) if !sessions.is_empty() => sessions,
             Ok(Err(error)) => {
@@ -32,11 +44,17 @@ pub(crate) async fn sweep(store: Arc<StateStore>, leadership: Leadership, intake
             }
             _ => continue,
         };
-        let bytes = sessions.iter().map(|(_, session_id)| session_id.len() + 64).sum();
+        let bytes = sessions
+            .iter()
+            .map(|(_, session_id)| session_id.len() + 64)
+            .sum();
         let commands = sessions
             .into_iter()
             .map(|(_, session_id)| Command {
-                origin: Origin { node: leadership.local(), ..Origin::default() },
+                origin: Origin {
+                    node: leadership.local(),
+                    ..Origin::default()
+                },
                 body: Body::ExpireSession(ExpireSession { session_id }),
             })
             .collect();

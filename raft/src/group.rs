@@ -44,7 +44,9 @@ pub struct Stores {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Settings that do not fit together.
-    #[error("the raft settings do not fit together: {0}; hint: election timeouts must exceed the heartbeat interval")]
+    #[error(
+        "the raft settings do not fit together: {0}; hint: election timeouts must exceed the heartbeat interval"
+    )]
     Settings(#[from] openraft::ConfigError),
     /// The stores cannot be read.
     #[error("the raft stores cannot be read: {0}")]
@@ -75,22 +77,36 @@ pub struct Group {
 
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("leadership", &self.inner.leadership).finish_non_exhaustive()
+        f.debug_struct("Group")
+            .field("leadership", &self.inner.leadership)
+            .finish_non_exhaustive()
     }
 }
 
 impl Group {
     /// Take part in the group. Nothing is served yet: the caller serves [`Group::services`].
-    pub async fn start(node_id: u64, options: RaftOptions, stores: Stores) -> Result<Self, StartError> {
+    pub async fn start(
+        node_id: u64,
+        options: RaftOptions,
+        stores: Stores,
+    ) -> Result<Self, StartError> {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let channels = Arc::new(Channels::new(node_id, options.message_bytes_max));
         let state = State::new(stores.state.clone())?;
         let applied = state.applied_index();
-        let network = Network { channels: channels.clone() };
-        let raft = Raft::new(node_id, config, network, Log::new(stores.log, options.append_bytes_max), state)
-            .await
-            .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let network = Network {
+            channels: channels.clone(),
+        };
+        let raft = Raft::new(
+            node_id,
+            config,
+            network,
+            Log::new(stores.log, options.append_bytes_max),
+            state,
+        )
+        .await
+        .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
 
         let stop = CancellationToken::new();
         let leadership = Leadership::new(node_id, raft.metrics());
@@ -111,12 +127,30 @@ impl Group {
             leadership: leadership.clone(),
             forwarder,
             applied: applied.clone(),
-            rpc_timeout: options.rpc_timeout().max(Duration::from_millis(options.election_timeout_min_ms)),
+            rpc_timeout: options
+                .rpc_timeout()
+                .max(Duration::from_millis(options.election_timeout_min_ms)),
             stop: stop.clone(),
         });
-        tokio::spawn(expiry::sweep(stores.state.clone(), leadership.clone(), intake.clone(), stop.clone()));
+        tokio::spawn(expiry::sweep(
+            stores.state.clone(),
+            leadership.clone(),
+            intake.clone(),
+            stop.clone(),
+        ));
         let store = stores.state;
-        Ok(Self { inner: Arc::new(Inner { raft, options, store, leadership, intake, reads, applied, stop }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                raft,
+                options,
+                store,
+                leadership,
+                intake,
+                reads,
+                applied,
+                stop,
+            }),
+        })
     }
 
     /// Begin a new group with these members, unless this node's log says that there is one already. All
@@ -137,20 +171,31 @@ impl Group {
             store: self.inner.store.clone(),
             receiving: Mutex::default(),
         };
-        let forward = ForwardService { intake: self.inner.intake.clone(), reads: self.inner.reads.clone() };
+        let forward = ForwardService {
+            intake: self.inner.intake.clone(),
+            reads: self.inner.reads.clone(),
+        };
         let mut routes = RoutesBuilder::default();
         routes.add_service(
-            RaftServer::new(raft).max_decoding_message_size(limit).max_encoding_message_size(limit),
+            RaftServer::new(raft)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit),
         );
         routes.add_service(
-            ForwardServer::new(forward).max_decoding_message_size(limit).max_encoding_message_size(limit),
+            ForwardServer::new(forward)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit),
         );
         routes.routes()
     }
 
     /// Propose a command from any node, and wait until it is committed and applied where it was proposed.
     /// Where no leader is known it waits for one, until the deadline.
-    pub async fn propose(&self, command: Command, deadline: Instant) -> Result<Proposed, ProposeError> {
+    pub async fn propose(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeError> {
         let bytes = weight(&command);
         let (waiting, stage) = self.inner.intake.take(vec![command], bytes, false)?;
         match tokio::time::timeout_at(deadline, waiting).await {
@@ -160,17 +205,29 @@ impl Group {
             },
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) if stage.give_up() => Err(ProposeError::Stopping),
-            Ok(Err(_)) => Err(ProposeError::Unknown("this node stopped while the write was on its way".into())),
-            Err(_) if stage.give_up() => Err(ProposeError::NoLeader { leader: self.inner.leadership.leader() }),
-            Err(_) => Err(ProposeError::Unknown("the deadline passed while the write was on its way".into())),
+            Ok(Err(_)) => Err(ProposeError::Unknown(
+                "this node stopped while the write was on its way".into(),
+            )),
+            Err(_) if stage.give_up() => Err(ProposeError::NoLeader {
+                leader: self.inner.leadership.leader(),
+            }),
+            Err(_) => Err(ProposeError::Unknown(
+                "the deadline passed while the write was on its way".into(),
+            )),
         }
     }
 
     /// Wait until a read may be answered from this node's store.
-    pub async fn barrier(&self, consistency: Consistency, deadline: Instant) -> Result<Barrier, ReadError> {
+    pub async fn barrier(
+        &self,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Barrier, ReadError> {
         match tokio::time::timeout_at(deadline, self.inner.reads.barrier(consistency)).await {
             Ok(barrier) => barrier,
-            Err(_) if self.inner.leadership.leader().is_none() => Err(ReadError::NoLeader { leader: None }),
+            Err(_) if self.inner.leadership.leader().is_none() => {
+                Err(ReadError::NoLeader { leader: None })
+            }
             Err(_) => Err(ReadError::Deadline),
         }
     }
@@ -187,7 +244,12 @@ impl Group {
 
     /// Make a snapshot now, whatever the log's length.
     pub async fn take_snapshot(&self) -> Result<(), StartError> {
-        self.inner.raft.trigger().snapshot().await.map_err(|fatal| StartError::Raft(fatal.to_string()))
+        self.inner
+            .raft
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|fatal| StartError::Raft(fatal.to_string()))
     }
 
     /// Give leadership to another voter: to this one, or to the one that lacks least. Returns who got it,
@@ -197,14 +259,21 @@ impl Group {
         if status.role != Role::Leader {
             return None;
         }
-        let candidates = status.members.iter().filter(|member| member.voter && member.id != status.node_id);
-        let best = candidates.filter(|member| member.matched.is_some()).max_by_key(|member| member.matched);
+        let candidates = status
+            .members
+            .iter()
+            .filter(|member| member.voter && member.id != status.node_id);
+        let best = candidates
+            .filter(|member| member.matched.is_some())
+            .max_by_key(|member| member.matched);
         let to = to.or_else(|| best.map(|member| member.id))?;
         self.inner.raft.trigger().transfer_leader(to).await.ok()?;
         let patience = Duration::from_millis(2 * self.inner.options.election_timeout_max_ms);
         let taken = async {
             let mut metrics = self.inner.raft.metrics();
-            let taken = metrics.wait_until(|metrics| metrics.current_leader == Some(to)).await;
+            let taken = metrics
+                .wait_until(|metrics| metrics.current_leader == Some(to))
+                .await;
             taken.is_ok().then_some(to)
         };
         tokio::time::timeout(patience, taken).await.ok().flatten()
@@ -224,7 +293,10 @@ impl Group {
     /// Returns when raft has stopped by itself, with the reason: the node cannot go on.
     pub async fn failed(&self) -> String {
         let mut metrics = self.inner.raft.metrics();
-        match metrics.wait_until(|metrics| metrics.running_state.is_err()).await {
+        match metrics
+            .wait_until(|metrics| metrics.running_state.is_err())
+            .await
+        {
             Ok(metrics) => match &metrics.running_state {
                 Err(fatal) => fatal.to_string(),
                 Ok(()) => String::new(),
@@ -237,16 +309,28 @@ impl Group {
 /// Bytes that a command weighs in the queue, about.
 fn weight(command: &Command) -> usize {
     use snakepit_machine::Body;
-    let value = |value: &snakepit_machine::Value| usize::try_from(value.size_bytes()).unwrap_or(usize::MAX);
-    let texts = |map: &BTreeMap<String, String>| map.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    let value =
+        |value: &snakepit_machine::Value| usize::try_from(value.size_bytes()).unwrap_or(usize::MAX);
+    let texts = |map: &BTreeMap<String, String>| {
+        map.iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>()
+    };
     64 + match &command.body {
         Body::CreateSession(body) => texts(&body.metadata),
-        Body::RegisterVariable(body) => value(&body.value) + texts(&body.metadata) + body.constraints_json.len(),
+        Body::RegisterVariable(body) => {
+            value(&body.value) + texts(&body.metadata) + body.constraints_json.len()
+        }
         Body::SetVariables(body) => {
             let updates = body.updates.iter();
-            updates.map(|update| update.identifier.len() + update.value.as_ref().map_or(0, value)).sum::<usize>()
+            updates
+                .map(|update| update.identifier.len() + update.value.as_ref().map_or(0, value))
+                .sum::<usize>()
                 + texts(&body.metadata)
         }
-        Body::DeleteSession(_) | Body::TouchSession(_) | Body::ExpireSession(_) | Body::DeleteVariable(_) => 0,
+        Body::DeleteSession(_)
+        | Body::TouchSession(_)
+        | Body::ExpireSession(_)
+        | Body::DeleteVariable(_) => 0,
     }
 }

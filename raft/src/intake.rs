@@ -18,7 +18,11 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(queue: mpsc::Sender<Group>, bytes_max: usize) -> Self {
-        Self { queue, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }
+        Self {
+            queue,
+            bytes: Arc::new(Semaphore::new(bytes_max)),
+            bytes_max,
+        }
     }
 
     /// Queue commands that stay together. The stage tells, later, whether they have left.
@@ -38,7 +42,14 @@ impl Intake {
         };
         let (reply, waiting) = oneshot::channel();
         let stage = Stage::default();
-        let group = Group { commands, bytes, forwarded, stage: stage.clone(), reply, _share: share };
+        let group = Group {
+            commands,
+            bytes,
+            forwarded,
+            stage: stage.clone(),
+            reply,
+            _share: share,
+        };
         match self.queue.try_send(group) {
             Ok(()) => Ok((waiting, stage)),
             Err(mpsc::error::TrySendError::Full(_)) => Err(ProposeError::Exhausted(format!(

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::types::TypeConfig;
 
-pub(crate) type Metrics = openraft::alias::WatchReceiverOf<TypeConfig, openraft::RaftMetrics<TypeConfig>>;
+pub(crate) type Metrics =
+    openraft::alias::WatchReceiverOf<TypeConfig, openraft::RaftMetrics<TypeConfig>>;
 
 /// A view of the group's leadership and members; cheap to clone.
 #[derive(Clone)]
@@ -21,7 +22,10 @@ pub(crate) struct Leadership {
 
 impl std::fmt::Debug for Leadership {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leadership").field("local", &self.local).field("leader", &self.leader()).finish()
+        f.debug_struct("Leadership")
+            .field("local", &self.local)
+            .field("leader", &self.leader())
+            .finish()
     }
 }
 
@@ -35,7 +39,8 @@ impl Leadership {
                     let seen = changes.borrow_and_update();
                     (seen.current_leader, seen.current_term)
                 };
-                let changed = tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);
+                let changed =
+                    tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);
                 match leader {
                     Some(leader) if changed => tracing::info!(leader, term, "a leader is known"),
                     None if changed => tracing::warn!(term, "no leader is known"),
@@ -43,7 +48,12 @@ impl Leadership {
                 }
             }
         });
-        Self { local, metrics, told, _watcher: Arc::new(tokio_util::task::AbortOnDropHandle::new(watcher)) }
+        Self {
+            local,
+            metrics,
+            told,
+            _watcher: Arc::new(tokio_util::task::AbortOnDropHandle::new(watcher)),
+        }
     }
 
     pub(crate) fn local(&self) -> u64 {
@@ -55,7 +65,12 @@ impl Leadership {
     }
 
     pub(crate) fn address_of(&self, node: u64) -> Option<NodeAddress> {
-        self.metrics.borrow_watched().membership_config.membership().get_node(&node).cloned()
+        self.metrics
+            .borrow_watched()
+            .membership_config
+            .membership()
+            .get_node(&node)
+            .cloned()
     }
 
     /// Returns when the leader has changed since the last call.

@@ -23,13 +23,19 @@ pub struct Log<L> {
 impl<L> Log<L> {
     /// Over this store. One read for a follower gives at most so many bytes, unless one entry is larger.
     pub fn new(store: Arc<L>, read_bytes_max: usize) -> Self {
-        Self { store, read_bytes_max }
+        Self {
+            store,
+            read_bytes_max,
+        }
     }
 }
 
 impl<L> Clone for Log<L> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), read_bytes_max: self.read_bytes_max }
+        Self {
+            store: self.store.clone(),
+            read_bytes_max: self.read_bytes_max,
+        }
     }
 }
 
@@ -46,9 +52,12 @@ impl<L: LogStorage> Log<L> {
             Bound::Unbounded => Some(u64::MAX),
         };
         match end {
-            Some(end) if start <= end => {
-                self.store.entries(start..=end, bytes_max)?.into_iter().map(convert::from_log).collect()
-            }
+            Some(end) if start <= end => self
+                .store
+                .entries(start..=end, bytes_max)?
+                .into_iter()
+                .map(convert::from_log)
+                .collect(),
             _ => Ok(Vec::new()),
         }
     }
@@ -60,7 +69,8 @@ async fn flushed(queue: impl FnOnce(Flushed) -> io::Result<()>) -> io::Result<()
     queue(Box::new(move |result| {
         let _ = tell.send(result);
     }))?;
-    told.await.map_err(|_| io::Error::other("the log's writer has stopped"))?
+    told.await
+        .map_err(|_| io::Error::other("the log's writer has stopped"))?
 }
 
 impl<L: LogStorage> RaftLogReader<TypeConfig> for Log<L> {
@@ -85,7 +95,10 @@ impl<L: LogStorage> RaftLogStorage<TypeConfig> for Log<L> {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let (purged, last) = self.store.bounds()?;
-        Ok(LogState { last_purged_log_id: purged.map(convert::log_id), last_log_id: last.map(convert::log_id) })
+        Ok(LogState {
+            last_purged_log_id: purged.map(convert::log_id),
+            last_log_id: last.map(convert::log_id),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -98,7 +111,8 @@ impl<L: LogStorage> RaftLogStorage<TypeConfig> for Log<L> {
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<TypeConfig>>) -> io::Result<()> {
-        self.store.save_committed(committed.as_ref().map(convert::entry_id))
+        self.store
+            .save_committed(committed.as_ref().map(convert::entry_id))
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
@@ -110,8 +124,14 @@ impl<L: LogStorage> RaftLogStorage<TypeConfig> for Log<L> {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let entries = entries.into_iter().map(|entry| convert::to_log(&entry)).collect::<io::Result<Vec<_>>>()?;
-        self.store.append(entries, Box::new(move |result| callback.io_completed(result)))
+        let entries = entries
+            .into_iter()
+            .map(|entry| convert::to_log(&entry))
+            .collect::<io::Result<Vec<_>>>()?;
+        self.store.append(
+            entries,
+            Box::new(move |result| callback.io_completed(result)),
+        )
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {

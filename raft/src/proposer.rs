@@ -14,6 +14,7 @@ use snakepit_storage::codec::payload::{self, EntryPayload};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::ProposeError;
 use crate::clock::wall_clock_ms;
 use crate::forward::Forwarder;
 use crate::leadership::Leadership;
@@ -21,7 +22,6 @@ use crate::options::RaftOptions;
 use crate::queue::{Group, GroupResult};
 use crate::state::State;
 use crate::types::{EncodedProposal, TypeConfig};
-use crate::ProposeError;
 
 /// Wait before commands that found no leader are tried again, unless leadership changes first.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
@@ -58,7 +58,10 @@ impl<S: StateStorage> Proposer<S> {
         let mut again: VecDeque<Group> = VecDeque::new();
         let mut pause: Option<tokio::time::Instant> = None;
         loop {
-            if pause.is_none() && !again.is_empty() && flying.len() < self.options.proposals_in_flight_max {
+            if pause.is_none()
+                && !again.is_empty()
+                && flying.len() < self.options.proposals_in_flight_max
+            {
                 let groups = self.gather(&mut again, None);
                 self.launch(groups, &mut flying, &mut again, &mut pause);
                 continue;
@@ -124,24 +127,38 @@ impl<S: StateStorage> Proposer<S> {
         again: &mut VecDeque<Group>,
         pause: &mut Option<tokio::time::Instant>,
     ) {
-        let groups: Vec<Group> = groups.into_iter().filter(|group| !group.reply.is_closed()).collect();
+        let groups: Vec<Group> = groups
+            .into_iter()
+            .filter(|group| !group.reply.is_closed())
+            .collect();
         if groups.is_empty() {
             return;
         }
         match self.leadership.leader() {
             Some(leader) if leader == self.leadership.local() => {
                 let sent = send_off(groups);
-                flying.push(Box::pin(propose(self.raft.clone(), self.options.clone(), sent)));
+                flying.push(Box::pin(propose(
+                    self.raft.clone(),
+                    self.options.clone(),
+                    sent,
+                )));
             }
             leader => {
-                let (mine, foreign): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| !group.forwarded);
+                let (mine, foreign): (Vec<_>, Vec<_>) =
+                    groups.into_iter().partition(|group| !group.forwarded);
                 for group in foreign {
                     group.answer(Err(ProposeError::NoLeader { leader }));
                 }
-                match leader.and_then(|leader| Some((leader, self.leadership.address_of(leader)?))) {
+                match leader.and_then(|leader| Some((leader, self.leadership.address_of(leader)?)))
+                {
                     Some((leader, address)) if !mine.is_empty() => {
                         let sent = send_off(mine);
-                        flying.push(Box::pin(forward(self.forwarder.clone(), leader, address.peer, sent)));
+                        flying.push(Box::pin(forward(
+                            self.forwarder.clone(),
+                            leader,
+                            address.peer,
+                            sent,
+                        )));
                     }
                     _ => {
                         again.extend(mine);
@@ -155,7 +172,10 @@ impl<S: StateStorage> Proposer<S> {
 
 /// Those groups that nobody has given up.
 fn send_off(groups: Vec<Group>) -> Vec<Group> {
-    groups.into_iter().filter(|group| group.stage.send()).collect()
+    groups
+        .into_iter()
+        .filter(|group| group.stage.send())
+        .collect()
 }
 
 /// Answer the groups of an attempt, or put them up for another.
@@ -167,7 +187,11 @@ fn settle(attempt: Attempt, again: &mut VecDeque<Group>, pause: &mut Option<toki
                 let own: Vec<_> = outcomes.by_ref().take(group.commands.len()).collect();
                 let complete = own.len() == group.commands.len();
                 let lost = || ProposeError::Unknown("the entry's outcomes are incomplete".into());
-                group.answer(if complete { Ok((index, own)) } else { Err(lost()) });
+                group.answer(if complete {
+                    Ok((index, own))
+                } else {
+                    Err(lost())
+                });
             }
         }
         Err(failure) => {
@@ -176,8 +200,12 @@ fn settle(attempt: Attempt, again: &mut VecDeque<Group>, pause: &mut Option<toki
                 match &failure {
                     Failure::NotDone if !group.forwarded => again.push_back(group),
                     Failure::NotDone => group.answer(Err(ProposeError::NoLeader { leader: None })),
-                    Failure::Unknown(_) if group.repeatable() && !group.forwarded => again.push_back(group),
-                    Failure::Unknown(reason) => group.answer(Err(ProposeError::Unknown(reason.clone()))),
+                    Failure::Unknown(_) if group.repeatable() && !group.forwarded => {
+                        again.push_back(group)
+                    }
+                    Failure::Unknown(reason) => {
+                        group.answer(Err(ProposeError::Unknown(reason.clone())))
+                    }
                     Failure::Final(error) => group.answer(Err(error.clone())),
                 }
             }
@@ -191,14 +219,24 @@ async fn propose<S: StateStorage>(
     mut groups: Vec<Group>,
 ) -> Attempt {
     let lengths: Vec<usize> = groups.iter().map(|group| group.commands.len()).collect();
-    let commands = groups.iter_mut().flat_map(|group| std::mem::take(&mut group.commands)).collect();
-    let proposal = Proposal { time_ms: wall_clock_ms(), limits: options.limits, commands };
+    let commands = groups
+        .iter_mut()
+        .flat_map(|group| std::mem::take(&mut group.commands))
+        .collect();
+    let proposal = Proposal {
+        time_ms: wall_clock_ms(),
+        limits: options.limits,
+        commands,
+    };
     metrics::histogram!("snakepit_raft_proposal_commands").record(proposal.commands.len() as f64);
     let content = EntryPayload::Proposal(proposal);
     let encoded = payload::encode(&content);
     give_back(&mut groups, content, &lengths);
     let result = match encoded {
-        Ok(bytes) => raft.client_write(EncodedProposal(bytes)).await.map_err(failure_of),
+        Ok(bytes) => raft
+            .client_write(EncodedProposal(bytes))
+            .await
+            .map_err(failure_of),
         Err(error) => Err(Failure::Final(ProposeError::TooLarge(error.to_string()))),
     };
     let result = result.map(|response| (response.log_id.index(), response.data.0));
@@ -207,7 +245,9 @@ async fn propose<S: StateStorage>(
 
 /// Return the commands to their groups, for another try.
 fn give_back(groups: &mut [Group], content: EntryPayload, lengths: &[usize]) {
-    let EntryPayload::Proposal(proposal) = content else { return };
+    let EntryPayload::Proposal(proposal) = content else {
+        return;
+    };
     let mut commands = proposal.commands.into_iter();
     for (group, length) in groups.iter_mut().zip(lengths) {
         group.commands = commands.by_ref().take(*length).collect();
@@ -216,9 +256,9 @@ fn give_back(groups: &mut [Group], content: EntryPayload, lengths: &[usize]) {
 
 fn failure_of(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Failure {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(_) | ClientWriteError::PreconditionFailed(_)) => {
-            Failure::NotDone
-        }
+        RaftError::APIError(
+            ClientWriteError::ForwardToLeader(_) | ClientWriteError::PreconditionFailed(_),
+        ) => Failure::NotDone,
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => {
             Failure::Final(ProposeError::TooLarge(error.to_string()))
         }
@@ -229,9 +269,18 @@ fn failure_of(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Fai
     }
 }
 
-async fn forward(forwarder: Forwarder, leader: u64, address: String, groups: Vec<Group>) -> Attempt {
-    let commands = groups.iter().flat_map(|group| &group.commands).collect::<Vec<_>>();
-    let result: Result<GroupResult, ProposeError> = forwarder.propose(leader, &address, &commands).await;
+async fn forward(
+    forwarder: Forwarder,
+    leader: u64,
+    address: String,
+    groups: Vec<Group>,
+) -> Attempt {
+    let commands = groups
+        .iter()
+        .flat_map(|group| &group.commands)
+        .collect::<Vec<_>>();
+    let result: Result<GroupResult, ProposeError> =
+        forwarder.propose(leader, &address, &commands).await;
     let result = match result {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(ProposeError::Unknown(reason))) => Err(Failure::Unknown(reason)),

@@ -22,7 +22,10 @@ pub(crate) struct Stage(Arc<AtomicU8>);
 impl Stage {
     /// True where the commands may be sent: nobody has given them up.
     pub(crate) fn send(&self) -> bool {
-        match self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .0
+            .compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => true,
             Err(now) => now == SENT,
         }
@@ -30,7 +33,10 @@ impl Stage {
 
     /// True where the commands were never sent, and never will be.
     pub(crate) fn give_up(&self) -> bool {
-        match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .0
+            .compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => true,
             Err(now) => now == GIVEN_UP,
         }

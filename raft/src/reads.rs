@@ -82,21 +82,32 @@ impl Reads {
             tokio::spawn(share(parts.clone(), receiver, lease, here));
             sender
         };
-        Self { quorum: run(false, false), lease: run(true, false), here: (run(false, true), run(true, true)), applied }
+        Self {
+            quorum: run(false, false),
+            lease: run(true, false),
+            here: (run(false, true), run(true, true)),
+            applied,
+        }
     }
 
     /// Wait until a read may be answered here.
     pub(crate) async fn barrier(&self, consistency: Consistency) -> Result<Barrier, ReadError> {
         let ask = match consistency {
             Consistency::Stale => {
-                return Ok(Barrier { index: *self.applied.borrow(), time_ms: wall_clock_ms() });
+                return Ok(Barrier {
+                    index: *self.applied.borrow(),
+                    time_ms: wall_clock_ms(),
+                });
             }
             Consistency::Linearizable => &self.quorum,
             Consistency::Lease => &self.lease,
         };
         let (index, time_ms) = wait(ask).await?;
         let mut applied = self.applied.clone();
-        applied.wait_for(|applied| *applied >= index).await.map_err(|_| ReadError::Stopping)?;
+        applied
+            .wait_for(|applied| *applied >= index)
+            .await
+            .map_err(|_| ReadError::Stopping)?;
         Ok(Barrier { index, time_ms })
     }
 
@@ -144,19 +155,34 @@ async fn share<S: StateStorage>(
     }
 }
 
-async fn confirm<S: StateStorage>(parts: &ReadParts<S>, lease: bool, here: bool) -> Result<(u64, u64), ReadError> {
+async fn confirm<S: StateStorage>(
+    parts: &ReadParts<S>,
+    lease: bool,
+    here: bool,
+) -> Result<(u64, u64), ReadError> {
     match parts.leadership.leader() {
         Some(leader) if leader == parts.leadership.local() => {
             let time_ms = wall_clock_ms();
-            let policy = if lease { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
+            let policy = if lease {
+                ReadPolicy::LeaseRead
+            } else {
+                ReadPolicy::ReadIndex
+            };
             match parts.raft.get_read_linearizer(policy).await {
                 Ok(linearizer) => Ok((linearizer.read_log_id().index(), time_ms)),
                 Err(_) => Err(ReadError::NoLeader { leader: None }),
             }
         }
         Some(leader) if !here => match parts.leadership.address_of(leader) {
-            Some(address) => parts.forwarder.read_index(leader, &address.peer, lease, parts.rpc_timeout).await,
-            None => Err(ReadError::NoLeader { leader: Some(leader) }),
+            Some(address) => {
+                parts
+                    .forwarder
+                    .read_index(leader, &address.peer, lease, parts.rpc_timeout)
+                    .await
+            }
+            None => Err(ReadError::NoLeader {
+                leader: Some(leader),
+            }),
         },
         leader => Err(ReadError::NoLeader { leader }),
     }

@@ -50,25 +50,36 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
     ) -> Result<Response<Self::AppendStream>, Status> {
         // A message that cannot be read ends the stream; the leader begins another.
         let requests = request.into_inner().map(|message| match message {
-            Ok(message) => wire::from_append(message).map_err(|error| tracing::error!(%error, "bad append")).ok(),
+            Ok(message) => wire::from_append(message)
+                .map_err(|error| tracing::error!(%error, "bad append"))
+                .ok(),
             Err(_) => None,
         });
         let requests = requests.take_while(|request| std::future::ready(request.is_some()));
         let requests = requests.filter_map(std::future::ready);
-        let results = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(wire::appended(&result)),
-            Err(fatal) => Err(stopped(fatal)),
-        });
+        let results = self
+            .raft
+            .stream_append(requests)
+            .map(|result| match result {
+                Ok(result) => Ok(wire::appended(&result)),
+                Err(fatal) => Err(stopped(fatal)),
+            });
         Ok(Response::new(Box::pin(results)))
     }
 
-    async fn vote(&self, request: Request<peer::VoteRequest>) -> Result<Response<peer::VoteResponse>, Status> {
+    async fn vote(
+        &self,
+        request: Request<peer::VoteRequest>,
+    ) -> Result<Response<peer::VoteResponse>, Status> {
         let request = wire::from_vote_request(request.into_inner()).map_err(bad)?;
         let response = self.raft.vote(request).await.map_err(stopped)?;
         Ok(Response::new(wire::vote_response(&response)))
     }
 
-    async fn pre_vote(&self, request: Request<peer::VoteRequest>) -> Result<Response<peer::VoteResponse>, Status> {
+    async fn pre_vote(
+        &self,
+        request: Request<peer::VoteRequest>,
+    ) -> Result<Response<peer::VoteResponse>, Status> {
         let request = wire::from_vote_request(request.into_inner()).map_err(bad)?;
         let response = self.raft.pre_vote(request).await.map_err(stopped)?;
         Ok(Response::new(wire::vote_response(&response)))
@@ -81,9 +92,20 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
         let request = request.into_inner();
         let from = wire::from_vote(request.from).map_err(bad)?;
         let wanted = TransferLeaderRequest::new(from, request.to, request.last.map(wire::from_id));
-        let answer = self.raft.handle_transfer_leader(wanted).await.map_err(stopped)?;
-        let reason = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        Ok(Response::new(peer::TransferLeaderResponse { accepted: answer.is_ok(), reason }))
+        let answer = self
+            .raft
+            .handle_transfer_leader(wanted)
+            .await
+            .map_err(stopped)?;
+        let reason = answer
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Ok(Response::new(peer::TransferLeaderResponse {
+            accepted: answer.is_ok(),
+            reason,
+        }))
     }
 
     async fn offer_snapshot(
@@ -93,7 +115,10 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
         let _one = self.receiving.lock().await;
         let manifest = SnapshotManifest::decode(&request.into_inner().manifest).map_err(bad)?;
         let store = self.store.clone();
-        let files = tokio::task::spawn_blocking(move || missing(&*store, &manifest)).await.map_err(disk)?.map_err(disk)?;
+        let files = tokio::task::spawn_blocking(move || missing(&*store, &manifest))
+            .await
+            .map_err(disk)?
+            .map_err(disk)?;
         Ok(Response::new(peer::SnapshotWants { files }))
     }
 
@@ -103,7 +128,10 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
     ) -> Result<Response<peer::SnapshotResult>, Status> {
         let _one = self.receiving.lock().await;
         let mut parts = request.into_inner();
-        let Some(peer::SnapshotPart { part: Some(snapshot_part::Part::Begin(offer)) }) = parts.message().await? else {
+        let Some(peer::SnapshotPart {
+            part: Some(snapshot_part::Part::Begin(offer)),
+        }) = parts.message().await?
+        else {
             return Err(bad("a snapshot begins with its offer"));
         };
         let vote = wire::from_vote(offer.vote).map_err(bad)?;
@@ -113,35 +141,66 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
 
         let written = manifest.clone();
         let staged = folder.clone();
-        tokio::task::spawn_blocking(move || written.write(&staged)).await.map_err(disk)?.map_err(disk)?;
-        let reference = SnapshotRef { id: manifest.id.clone(), path: folder, state: manifest.state() };
-        let snapshot = Snapshot { meta: convert::snapshot_meta(&reference.state), snapshot: reference };
-        tracing::info!(snapshot = manifest.id, bytes = manifest.bytes(), "a snapshot was received");
-        let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+        tokio::task::spawn_blocking(move || written.write(&staged))
+            .await
+            .map_err(disk)?
+            .map_err(disk)?;
+        let reference = SnapshotRef {
+            id: manifest.id.clone(),
+            path: folder,
+            state: manifest.state(),
+        };
+        let snapshot = Snapshot {
+            meta: convert::snapshot_meta(&reference.state),
+            snapshot: reference,
+        };
+        tracing::info!(
+            snapshot = manifest.id,
+            bytes = manifest.bytes(),
+            "a snapshot was received"
+        );
+        let response = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
         let installed = response.vote <= vote;
         Ok(Response::new(peer::SnapshotResult {
             vote: Some(wire::vote(&response.vote)),
             installed,
-            reason: if installed { String::new() } else { "there is a later leader".into() },
+            reason: if installed {
+                String::new()
+            } else {
+                "there is a later leader".into()
+            },
         }))
     }
 }
 
 /// The files of a snapshot that are not here yet, and how far each has come.
-fn missing<S: StateStorage>(store: &S, manifest: &SnapshotManifest) -> std::io::Result<Vec<peer::snapshot_wants::Want>> {
+fn missing<S: StateStorage>(
+    store: &S,
+    manifest: &SnapshotManifest,
+) -> std::io::Result<Vec<peer::snapshot_wants::Want>> {
     let folder = store.staging(&manifest.id)?;
     let mut wants = Vec::new();
     for file in &manifest.files {
         let offset = bytes_received(&folder, &file.name)?;
         if offset < file.bytes || file.bytes == 0 {
-            wants.push(peer::snapshot_wants::Want { name: file.name.clone(), offset });
+            wants.push(peer::snapshot_wants::Want {
+                name: file.name.clone(),
+                offset,
+            });
         }
     }
     Ok(wants)
 }
 
 /// Write parts as they come, one file after another.
-async fn receive(folder: &PathBuf, parts: &mut Streaming<peer::SnapshotPart>) -> Result<(), Status> {
+async fn receive(
+    folder: &PathBuf,
+    parts: &mut Streaming<peer::SnapshotPart>,
+) -> Result<(), Status> {
     let mut open: Option<(String, std::fs::File)> = None;
     while let Some(part) = parts.message().await? {
         match part.part {
@@ -159,8 +218,12 @@ async fn receive(folder: &PathBuf, parts: &mut Streaming<peer::SnapshotPart>) ->
                 open = Some(written.await.map_err(disk)?.map_err(disk)?);
             }
             Some(snapshot_part::Part::End(_)) => return Ok(()),
-            Some(snapshot_part::Part::Begin(_)) | None => return Err(bad("a snapshot has one offer, then data")),
+            Some(snapshot_part::Part::Begin(_)) | None => {
+                return Err(bad("a snapshot has one offer, then data"));
+            }
         }
     }
-    Err(Status::aborted("the snapshot broke off; hint: it is resumed by the next offer"))
+    Err(Status::aborted(
+        "the snapshot broke off; hint: it is resumed by the next offer",
+    ))
 }

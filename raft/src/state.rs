@@ -26,7 +26,10 @@ pub struct State<S> {
 
 impl<S> Clone for State<S> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), applied: self.applied.clone() }
+        Self {
+            store: self.store.clone(),
+            applied: self.applied.clone(),
+        }
     }
 }
 
@@ -34,7 +37,10 @@ impl<S: StateStorage> State<S> {
     /// Over this store.
     pub fn new(store: Arc<S>) -> io::Result<Self> {
         let applied = store.applied()?.last.map_or(0, |id| id.index);
-        Ok(Self { store, applied: watch::Sender::new(applied) })
+        Ok(Self {
+            store,
+            applied: watch::Sender::new(applied),
+        })
     }
 
     /// The last applied index, as it grows.
@@ -43,14 +49,23 @@ impl<S: StateStorage> State<S> {
     }
 
     /// Run what may block on a thread of its own.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&S) -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&S) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || work(&store)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(io::Error::other)?
     }
 
     async fn apply_batch(&self, batch: Batch) -> io::Result<()> {
-        let Some(last) = batch.entries.last().map(|entry| entry.id.index) else { return Ok(()) };
-        let outcomes = self.blocking(move |store| store.apply(batch.entries)).await?;
+        let Some(last) = batch.entries.last().map(|entry| entry.id.index) else {
+            return Ok(());
+        };
+        let outcomes = self
+            .blocking(move |store| store.apply(batch.entries))
+            .await?;
         self.applied.send_replace(last);
         for (responder, outcomes) in batch.responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
@@ -76,9 +91,14 @@ impl Batch {
                 self.bytes += proposal.0.len();
                 payload::decode(&proposal.0)?.into()
             }
-            Payload::Membership(membership) => ApplyPayload::Membership(convert::membership_record(&membership)),
+            Payload::Membership(membership) => {
+                ApplyPayload::Membership(convert::membership_record(&membership))
+            }
         };
-        self.entries.push(ApplyEntry { id: convert::entry_id(&entry.log_id), payload: content });
+        self.entries.push(ApplyEntry {
+            id: convert::entry_id(&entry.log_id),
+            payload: content,
+        });
         self.responders.push(responder);
         Ok(())
     }
@@ -94,7 +114,10 @@ impl<S: StateStorage> RaftStateMachine<TypeConfig> for State<S> {
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         let state = self.store.applied()?;
-        Ok((state.last.map(convert::log_id), convert::stored_membership(&state)))
+        Ok((
+            state.last.map(convert::log_id),
+            convert::stored_membership(&state),
+        ))
     }
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
@@ -119,12 +142,20 @@ impl<S: StateStorage> RaftStateMachine<TypeConfig> for State<S> {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotRef) -> io::Result<()> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotRef,
+    ) -> io::Result<()> {
         let wanted = meta.last_log_id.as_ref().map(convert::entry_id);
         if snapshot.state.last != wanted {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot's manifest covers another entry than was announced"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the snapshot's manifest covers another entry than was announced",
+            ));
         }
-        self.blocking(move |store| store.install_snapshot(&snapshot.path)).await?;
+        self.blocking(move |store| store.install_snapshot(&snapshot.path))
+            .await?;
         self.applied.send_replace(wanted.map_or(0, |id| id.index));
         Ok(())
     }
@@ -138,10 +169,15 @@ impl<S: StateStorage> RaftSnapshotBuilder<TypeConfig> for State<S> {
     type SnapshotData = SnapshotRef;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        self.blocking(StateStorage::build_snapshot).await.map(snapshot)
+        self.blocking(StateStorage::build_snapshot)
+            .await
+            .map(snapshot)
     }
 }
 
 fn snapshot(reference: SnapshotRef) -> Snapshot {
-    Snapshot { meta: convert::snapshot_meta(&reference.state), snapshot: reference }
+    Snapshot {
+        meta: convert::snapshot_meta(&reference.state),
+        snapshot: reference,
+    }
 }

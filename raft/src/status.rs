@@ -77,7 +77,9 @@ impl GroupStatus {
         let voters: Vec<u64> = membership.voter_ids().collect();
         let matched = |id: &u64| match &metrics.replication {
             _ if *id == metrics.id => metrics.replication.as_ref().and(metrics.last_log_index),
-            Some(replication) => replication.get(id).and_then(|log_id| log_id.as_ref().map(|id| id.index())),
+            Some(replication) => replication
+                .get(id)
+                .and_then(|log_id| log_id.as_ref().map(|id| id.index())),
             None => None,
         };
         Self {
@@ -111,6 +113,9 @@ impl GroupStatus {
 
     /// Where a member is reached.
     pub fn address_of(&self, node: u64) -> Option<&NodeAddress> {
-        self.members.iter().find(|member| member.id == node).map(|member| &member.address)
+        self.members
+            .iter()
+            .find(|member| member.id == node)
+            .map(|member| &member.address)
     }
 }

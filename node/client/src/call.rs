@@ -167,10 +167,11 @@ impl Client {
 }
 
 fn given_up(tries: &Tries, repeat: Repeat, last: &ClientError) -> ClientError {
-    let spent = tries.began.elapsed();
+    let spent = rounded(tries.began.elapsed());
+    let count = tries.count;
+    let word = if count == 1 { "try" } else { "tries" };
     let text = format!(
-        "given up after {spent:.1?} and {} tries: {}",
-        tries.count,
+        "given up after {spent} and {count} {word}: {}",
         last.message()
     );
     if tries.maybe_done && repeat != Repeat::Read {

@@ -154,26 +154,30 @@ fn render(headers: &[&str], rows: Vec<Vec<Cell>>, styled: bool) -> String {
     } else {
         table.force_no_tty()
     };
-    let numbers = rows
-        .first()
-        .map(|row| row.iter().map(|cell| cell.tone == Tone::Number));
-    let numbers: Vec<bool> = numbers.into_iter().flatten().collect();
     if !headers.is_empty() {
-        table.set_header(headers.iter().enumerate().map(|(column, header)| {
-            let cell = TableCell::new(header.to_uppercase()).add_attribute(Attribute::Dim);
-            let right = numbers.get(column).copied().unwrap_or(false);
-            if right {
-                cell.set_alignment(CellAlignment::Right)
-            } else {
-                cell
-            }
-        }));
+        table.set_header(
+            headers
+                .iter()
+                .map(|header| TableCell::new(header.to_uppercase()).add_attribute(Attribute::Dim)),
+        );
     }
+    // A column with a number in it stands at the right, dashes and header included.
+    let is_number = |column: usize| {
+        rows.iter().any(|row| {
+            row.get(column)
+                .is_some_and(|cell| cell.tone == Tone::Number)
+        })
+    };
+    let columns = rows.first().map_or(0, Vec::len);
+    let numbers: Vec<bool> = (0..columns).map(is_number).collect();
     for row in rows {
         table.add_row(row.into_iter().map(styled_cell));
     }
-    for column in table.column_iter_mut() {
+    for (column, is_number) in table.column_iter_mut().zip(numbers) {
         column.set_padding((0, 2));
+        if is_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table.trim_fmt()
 }
@@ -181,8 +185,7 @@ fn render(headers: &[&str], rows: Vec<Vec<Cell>>, styled: bool) -> String {
 fn styled_cell(cell: Cell) -> TableCell {
     let styled = TableCell::new(cell.text);
     match cell.tone {
-        Tone::Plain => styled,
-        Tone::Number => styled.set_alignment(CellAlignment::Right),
+        Tone::Plain | Tone::Number => styled,
         Tone::Good => styled.fg(Color::Green),
         Tone::Bad => styled.fg(Color::Red).add_attribute(Attribute::Bold),
         Tone::Dim => styled.add_attribute(Attribute::Dim),

@@ -47,10 +47,17 @@ impl Node {
         let declared = bounded(metadata, headers::PRINCIPAL)?.unwrap_or_default();
         let request_id = bounded(metadata, headers::REQUEST_ID)?.unwrap_or_default();
         let called = call.clone().unwrap_or_default();
-        let name = if call.is_some() { called.principal.clone() } else { declared.to_owned() };
+        let name = if call.is_some() {
+            called.principal.clone()
+        } else {
+            declared.to_owned()
+        };
         let origin = Origin {
             request_id: request_id.to_owned(),
-            principal: Principal { name, verified: false },
+            principal: Principal {
+                name,
+                verified: false,
+            },
             call_id: called.call_id,
             tool: called.tool,
             worker: called.worker_id,
@@ -77,7 +84,11 @@ impl Node {
 fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<&'a str>, Failure> {
     metadata
         .get(name)
-        .map(|value| value.to_str().map_err(|_| Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it"))))
+        .map(|value| {
+            value.to_str().map_err(|_| {
+                Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it"))
+            })
+        })
         .transpose()
 }
 
@@ -106,9 +117,19 @@ fn consistency(metadata: &MetadataMap) -> Result<Consistency, Failure> {
 
 /// `grpc-timeout`: up to eight digits and a unit, see the gRPC specification.
 fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, Failure> {
-    let Some(value) = text(metadata, "grpc-timeout")? else { return Ok(None) };
-    let bad = || Failure::Invalid(format!("grpc-timeout is {value}; hint: use up to eight digits and one of H M S m u n"));
-    let digits = value.len().checked_sub(1).filter(|digits| (1..=8).contains(digits)).ok_or_else(bad)?;
+    let Some(value) = text(metadata, "grpc-timeout")? else {
+        return Ok(None);
+    };
+    let bad = || {
+        Failure::Invalid(format!(
+            "grpc-timeout is {value}; hint: use up to eight digits and one of H M S m u n"
+        ))
+    };
+    let digits = value
+        .len()
+        .checked_sub(1)
+        .filter(|digits| (1..=8).contains(digits))
+        .ok_or_else(bad)?;
     let (number, unit) = value.split_at_checked(digits).ok_or_else(bad)?;
     let number: u64 = number.parse().map_err(|_| bad())?;
     let timeout = match unit {

@@ -79,7 +79,10 @@ impl audit_server::Audit for AuditService {
             let sent = state.with_view(|view| {
                 for row in view.row_bytes() {
                     let row = row?;
-                    let message = cluster::RowBytes { key: key_of(&row).into(), value: row.value.to_vec().into() };
+                    let message = cluster::RowBytes {
+                        key: key_of(&row).into(),
+                        value: row.value.to_vec().into(),
+                    };
                     if rows.blocking_send(Ok(message)).is_err() {
                         break;
                     }
@@ -125,7 +128,11 @@ async fn send_events(
     to: &mpsc::Sender<Result<cluster::StoredEvent, Status>>,
 ) -> Result<(), Failure> {
     let mut position = request.from_position.max(1);
-    let mut left = if request.limit == 0 { u64::MAX } else { request.limit };
+    let mut left = if request.limit == 0 {
+        u64::MAX
+    } else {
+        request.limit
+    };
     let mut applied = node.group.applied_index();
     loop {
         applied.borrow_and_update();
@@ -134,7 +141,9 @@ async fn send_events(
         while position <= end && left > 0 {
             let session_id = request.session_id.clone();
             let count = READ_EVENTS.min(usize::try_from(left).unwrap_or(READ_EVENTS));
-            let found = node.blocking(move |state| read(state, &session_id, position, count)).await?;
+            let found = node
+                .blocking(move |state| read(state, &session_id, position, count))
+                .await?;
             let Some(last) = found.last() else { break };
             position = last.position + 1;
             left -= found.len() as u64;
@@ -160,7 +169,12 @@ async fn send_events(
     }
 }
 
-fn read(state: &StateStore, session_id: &str, from: u64, count: usize) -> io::Result<Vec<StoredEvent>> {
+fn read(
+    state: &StateStore,
+    session_id: &str,
+    from: u64,
+    count: usize,
+) -> io::Result<Vec<StoredEvent>> {
     if session_id.is_empty() {
         state.events(from, count, READ_BYTES)
     } else {

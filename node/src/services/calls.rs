@@ -16,9 +16,18 @@ pub struct CallService(pub Arc<Node>);
 
 #[tonic::async_trait]
 impl calls_server::Calls for CallService {
-    async fn execute(&self, request: Request<peer::RoutedCall>) -> Result<Response<ExecuteToolResponse>, Status> {
-        let run = async { self.0.run_here(Routed::from_peer(request.into_inner())?).await };
-        run.await.map(Response::new).map_err(|failure| self.0.status(failure))
+    async fn execute(
+        &self,
+        request: Request<peer::RoutedCall>,
+    ) -> Result<Response<ExecuteToolResponse>, Status> {
+        let run = async {
+            self.0
+                .run_here(Routed::from_peer(request.into_inner())?)
+                .await
+        };
+        run.await
+            .map(Response::new)
+            .map_err(|failure| self.0.status(failure))
     }
 
     type ExecuteStreamStream = Answers<ToolChunk>;
@@ -27,8 +36,14 @@ impl calls_server::Calls for CallService {
         &self,
         request: Request<peer::RoutedCall>,
     ) -> Result<Response<Self::ExecuteStreamStream>, Status> {
-        let run = async { self.0.stream_here(Routed::from_peer(request.into_inner())?).await };
-        run.await.map(Response::new).map_err(|failure| self.0.status(failure))
+        let run = async {
+            self.0
+                .stream_here(Routed::from_peer(request.into_inner())?)
+                .await
+        };
+        run.await
+            .map(Response::new)
+            .map_err(|failure| self.0.status(failure))
     }
 
     async fn capacity(

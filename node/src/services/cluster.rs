@@ -27,7 +27,9 @@ impl cluster_server::Cluster for ClusterService {
         let node = &self.0;
         let (status, head) = (node.group.status(), node.state.head());
         let leader = status.leader.and_then(|leader| status.address_of(leader));
-        let leader_address = leader.map(|address| address.client.clone()).unwrap_or_default();
+        let leader_address = leader
+            .map(|address| address.client.clone())
+            .unwrap_or_default();
         let workers = node.pools.readiness();
         Ok(Response::new(cluster::StatusResponse {
             node_id: node.id(),
@@ -82,7 +84,10 @@ impl cluster_server::Cluster for ClusterService {
     ) -> Result<Response<cluster::TakeSnapshotResponse>, Status> {
         let node = &self.0;
         let wanted = node.group.status().applied.unwrap_or(0);
-        node.group.take_snapshot().await.map_err(|error| node.status(Failure::Refused(error.to_string())))?;
+        node.group
+            .take_snapshot()
+            .await
+            .map_err(|error| node.status(Failure::Refused(error.to_string())))?;
         let made = async {
             loop {
                 match node.group.status().snapshot {
@@ -94,7 +99,8 @@ impl cluster_server::Cluster for ClusterService {
         match tokio::time::timeout(SNAPSHOT_TIMEOUT, made).await {
             Ok(index) => Ok(Response::new(cluster::TakeSnapshotResponse { index })),
             Err(_) => Err(node.status(Failure::Refused(
-                "the snapshot is not complete yet; hint: look at snapshot_index in the status".into(),
+                "the snapshot is not complete yet; hint: look at snapshot_index in the status"
+                    .into(),
             ))),
         }
     }
@@ -107,16 +113,31 @@ impl cluster_server::Cluster for ClusterService {
         let listed = async {
             let ask = node.ask(request.metadata())?;
             let request = request.into_inner();
-            let size = usize::try_from(request.page_size).ok().filter(|size| (1..=PAGE).contains(size)).unwrap_or(PAGE);
+            let size = usize::try_from(request.page_size)
+                .ok()
+                .filter(|size| (1..=PAGE).contains(size))
+                .unwrap_or(PAGE);
             let barrier = node.barrier(&ask).await?;
             let after = Some(request.page_token).filter(|token| !token.is_empty());
             let rows = node
-                .blocking(move |state| state.with_view(|view| view.list_sessions(after.as_deref(), size)))
+                .blocking(move |state| {
+                    state.with_view(|view| view.list_sessions(after.as_deref(), size))
+                })
                 .await?;
-            let next = if rows.len() == size { rows.last().map(|row| row.id.clone()) } else { None };
-            let sessions = rows.into_iter().filter(|row| row.alive_at(barrier.time_ms)).map(wire::session).collect();
-            let response =
-                cluster::ListSessionsResponse { sessions, next_page_token: next.unwrap_or_default() };
+            let next = if rows.len() == size {
+                rows.last().map(|row| row.id.clone())
+            } else {
+                None
+            };
+            let sessions = rows
+                .into_iter()
+                .filter(|row| row.alive_at(barrier.time_ms))
+                .map(wire::session)
+                .collect();
+            let response = cluster::ListSessionsResponse {
+                sessions,
+                next_page_token: next.unwrap_or_default(),
+            };
             Ok(wire::at_index(barrier.index, response))
         };
         listed.await.map_err(|failure| node.status(failure))
@@ -127,25 +148,36 @@ impl cluster_server::Cluster for ClusterService {
         _request: Request<cluster::ListToolsRequest>,
     ) -> Result<Response<cluster::ListToolsResponse>, Status> {
         let mut tools = BTreeMap::new();
-        let own = self.0.pools.tools().into_iter().map(|spec| (self.0.id(), spec));
+        let own = self
+            .0
+            .pools
+            .tools()
+            .into_iter()
+            .map(|spec| (self.0.id(), spec));
         for (id, spec) in own.chain(self.0.peers.tools()) {
-            let tool = tools.entry(spec.name.clone()).or_insert_with(|| cluster::list_tools_response::Tool {
-                spec: Some(spec),
-                nodes: Vec::new(),
+            let tool = tools.entry(spec.name.clone()).or_insert_with(|| {
+                cluster::list_tools_response::Tool {
+                    spec: Some(spec),
+                    nodes: Vec::new(),
+                }
             });
             tool.nodes.push(id);
         }
         for tool in tools.values_mut() {
             tool.nodes.sort_unstable();
         }
-        Ok(Response::new(cluster::ListToolsResponse { tools: tools.into_values().collect() }))
+        Ok(Response::new(cluster::ListToolsResponse {
+            tools: tools.into_values().collect(),
+        }))
     }
 
     async fn list_workers(
         &self,
         _request: Request<cluster::ListWorkersRequest>,
     ) -> Result<Response<cluster::ListWorkersResponse>, Status> {
-        Ok(Response::new(cluster::ListWorkersResponse { workers: self.0.pools.workers() }))
+        Ok(Response::new(cluster::ListWorkersResponse {
+            workers: self.0.pools.workers(),
+        }))
     }
 }
 

@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use snakepit_machine::{Answer, Body, Command, RowsExt, SessionRow};
+use snakepit_machine::{Answer, Body, Command, Rejection, Rows, RowsExt, SessionRow};
 use snakepit_raft::{Barrier, Group};
 use snakepit_storage::StateStore;
 use tokio::sync::Semaphore;
@@ -54,16 +54,34 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("id", &self.id()).field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("id", &self.id())
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }
 
 impl Node {
     /// Put a node together.
-    pub fn new(settings: Settings, group: Group, state: Arc<StateStore>, pools: Pools, peers: Peers) -> Arc<Self> {
+    pub fn new(
+        settings: Settings,
+        group: Group,
+        state: Arc<StateStore>,
+        pools: Pools,
+        peers: Peers,
+    ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
-        Arc::new(Self { settings, group, state, pools, peers, started: Instant::now(), requests, touches })
+        Arc::new(Self {
+            settings,
+            group,
+            state,
+            pools,
+            peers,
+            started: Instant::now(),
+            requests,
+            touches,
+        })
     }
 
     /// This node's id.
@@ -73,7 +91,10 @@ impl Node {
 
     /// Propose a change; the index at which its answer is true, and the answer.
     async fn propose(&self, ask: &Ask, body: Body) -> Result<(u64, Answer), Failure> {
-        let command = Command { origin: ask.origin.clone(), body };
+        let command = Command {
+            origin: ask.origin.clone(),
+            body,
+        };
         let proposed = self.group.propose(command, ask.deadline).await?;
         Ok((proposed.index, proposed.outcome?))
     }
@@ -93,6 +114,33 @@ impl Node {
         Ok(read.map_err(io::Error::other)??)
     }
 
+    /// Read a session and something of it, at a barrier, row by row. What is in memory is read at once; only
+    /// what must come from disk goes to a thread that may wait.
+    async fn read_rows<T: Send + 'static>(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+        read: impl Fn(&dyn Rows, &SessionRow) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(u64, T), Failure> {
+        let barrier = self.barrier(ask).await?;
+        let cached = {
+            let rows = self.state.cached_rows();
+            let found = living(&rows, session_id, barrier.time_ms, &read);
+            (!rows.missed()).then_some(found)
+        };
+        let (session, found) = match cached {
+            Some(found) => found?,
+            None => {
+                let id = session_id.to_owned();
+                let found = self
+                    .blocking(move |state| Ok(living(&state.rows(), &id, barrier.time_ms, &read)));
+                found.await??
+            }
+        };
+        self.touch_soon(&session, barrier.time_ms);
+        Ok((barrier.index, found))
+    }
+
     /// Read a session and something of it, at a barrier. The session must be alive there.
     async fn read_session<T: Send + 'static>(
         &self,
@@ -105,10 +153,12 @@ impl Node {
         let found = self
             .blocking(move |state| {
                 let session = state.rows().session(&id).map_err(io::Error::other)?;
-                Ok(session.filter(|session| session.alive_at(barrier.time_ms)).map(|session| {
-                    let found = read(state, &session);
-                    (session, found)
-                }))
+                Ok(session
+                    .filter(|session| session.alive_at(barrier.time_ms))
+                    .map(|session| {
+                        let found = read(state, &session);
+                        (session, found)
+                    }))
             })
             .await?;
         match found {
@@ -117,7 +167,23 @@ impl Node {
                 self.touch_soon(&session, barrier.time_ms);
                 Ok((barrier.index, found))
             }
-            None => Err(snakepit_machine::Rejection::no_session(session_id).into()),
+            None => Err(Rejection::no_session(session_id).into()),
         }
+    }
+}
+
+/// A session that is alive at a time, and something of it.
+fn living<T>(
+    rows: &dyn Rows,
+    session_id: &str,
+    time_ms: u64,
+    read: &impl Fn(&dyn Rows, &SessionRow) -> Result<T, Failure>,
+) -> Result<(SessionRow, T), Failure> {
+    match rows.session(session_id)? {
+        Some(session) if session.alive_at(time_ms) => {
+            let found = read(rows, &session)?;
+            Ok((session, found))
+        }
+        _ => Err(Rejection::no_session(session_id).into()),
     }
 }

@@ -41,7 +41,9 @@ impl Peer {
     /// Slots thought to be free for a tool; `None` where the peer does not offer it.
     fn free(&self, tool: &str) -> Option<u32> {
         let seen = self.seen();
-        let seen = seen.as_ref().filter(|seen| seen.tools.iter().any(|spec| spec.name == tool))?;
+        let seen = seen
+            .as_ref()
+            .filter(|seen| seen.tools.iter().any(|spec| spec.name == tool))?;
         Some(seen.free.saturating_sub(self.sent.load(Ordering::Relaxed)))
     }
 }
@@ -56,7 +58,10 @@ impl Peers {
     /// Know the other members, and look at them until `stop`.
     pub fn start(settings: &Settings, stop: &CancellationToken) -> Self {
         let limit = settings.limits.message_bytes_max;
-        let others = settings.members.iter().filter(|member| member.id != settings.node.id);
+        let others = settings
+            .members
+            .iter()
+            .filter(|member| member.id != settings.node.id);
         let peers: BTreeMap<u64, Arc<Peer>> = others
             .filter_map(|member| {
                 let endpoint = Endpoint::from_shared(format!("http://{}", member.peer)).ok()?;
@@ -67,16 +72,23 @@ impl Peers {
                     .keep_alive_timeout(PING)
                     .keep_alive_while_idle(true)
                     .connect_lazy();
-                let client =
-                    CallsClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-                let peer = Peer { client, seen: Mutex::default(), sent: AtomicU32::new(0) };
+                let client = CallsClient::new(channel)
+                    .max_decoding_message_size(limit)
+                    .max_encoding_message_size(limit);
+                let peer = Peer {
+                    client,
+                    seen: Mutex::default(),
+                    sent: AtomicU32::new(0),
+                };
                 Some((member.id, Arc::new(peer)))
             })
             .collect();
         for peer in peers.values() {
             tokio::spawn(stop.clone().run_until_cancelled_owned(look(peer.clone())));
         }
-        Self { peers: Arc::new(peers) }
+        Self {
+            peers: Arc::new(peers),
+        }
     }
 
     /// The tools that the others offer.
@@ -92,13 +104,18 @@ impl Peers {
 
     /// The node with most free slots for a tool; where `only_free`, one with any.
     pub fn freest(&self, tool: &str, only_free: bool) -> Option<u64> {
-        let offers = self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.free(tool)?)));
+        let offers = self
+            .peers
+            .iter()
+            .filter_map(|(id, peer)| Some((*id, peer.free(tool)?)));
         let best = offers.max_by_key(|(_, free)| *free)?;
         (best.1 > 0 || !only_free).then_some(best.0)
     }
 
     fn peer(&self, id: u64) -> Result<&Arc<Peer>, Status> {
-        self.peers.get(&id).ok_or_else(|| Status::unavailable(format!("node {id} is not known; hint: retry")))
+        self.peers
+            .get(&id)
+            .ok_or_else(|| Status::unavailable(format!("node {id} is not known; hint: retry")))
     }
 
     /// Run a call on another node.
@@ -106,7 +123,8 @@ impl Peers {
         let peer = self.peer(id)?;
         peer.sent.fetch_add(1, Ordering::Relaxed);
         let done = peer.client.clone().execute(call).await;
-        done.map(tonic::Response::into_inner).map_err(|status| lost(id, status))
+        done.map(tonic::Response::into_inner)
+            .map_err(|status| lost(id, status))
     }
 
     /// Run a streaming call on another node.
@@ -114,11 +132,19 @@ impl Peers {
         &self,
         id: u64,
         call: RoutedCall,
-    ) -> Result<impl Stream<Item = Result<ToolChunk, Status>> + Send + 'static + use<>, Status> {
+    ) -> Result<impl Stream<Item = Result<ToolChunk, Status>> + Send + 'static + use<>, Status>
+    {
         let peer = self.peer(id)?;
         peer.sent.fetch_add(1, Ordering::Relaxed);
-        let chunks = peer.client.clone().execute_stream(call).await.map_err(|status| lost(id, status))?;
-        Ok(chunks.into_inner().map(move |chunk| chunk.map_err(|status| lost(id, status))))
+        let chunks = peer
+            .client
+            .clone()
+            .execute_stream(call)
+            .await
+            .map_err(|status| lost(id, status))?;
+        Ok(chunks
+            .into_inner()
+            .map(move |chunk| chunk.map_err(|status| lost(id, status))))
     }
 }
 
@@ -127,7 +153,10 @@ async fn look(peer: Arc<Peer>) {
         let mut client = peer.client.clone();
         let seen = tokio::time::timeout(LOOK_TIMEOUT, client.capacity(CapacityRequest {})).await;
         peer.sent.store(0, Ordering::Relaxed);
-        *peer.seen() = seen.ok().and_then(Result::ok).map(tonic::Response::into_inner);
+        *peer.seen() = seen
+            .ok()
+            .and_then(Result::ok)
+            .map(tonic::Response::into_inner);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -142,7 +171,9 @@ fn lost(id: u64, status: Status) -> Status {
         "the connection to node {id} broke while it had the call: {}; it may be done; hint: retry only if running it twice does no harm",
         status.message()
     ));
-    lost.metadata_mut().insert(headers::ERROR_KIND, MetadataValue::from_static("unknown"));
-    lost.metadata_mut().insert(headers::DONE, MetadataValue::from_static("maybe"));
+    lost.metadata_mut()
+        .insert(headers::ERROR_KIND, MetadataValue::from_static("unknown"));
+    lost.metadata_mut()
+        .insert(headers::DONE, MetadataValue::from_static("maybe"));
     lost
 }

@@ -29,14 +29,28 @@ impl ReadyChecks for Readiness {
             })
             .collect();
         vec![
-            Check { name: "raft", ok: status.role != Role::Stopped, detail: status.role.name().to_owned() },
+            Check {
+                name: "raft",
+                ok: status.role != Role::Stopped,
+                detail: status.role.name().to_owned(),
+            },
             Check {
                 name: "leader",
                 ok: status.leader.is_some(),
-                detail: status.leader.map_or("none is known".into(), |leader| format!("node {leader}")),
+                detail: status
+                    .leader
+                    .map_or("none is known".into(), |leader| format!("node {leader}")),
             },
-            Check { name: "applied", ok: lag <= LAG_MAX, detail: format!("{applied} of {committed}") },
-            Check { name: "workers", ok: slow.is_empty(), detail: slow.join("; ") },
+            Check {
+                name: "applied",
+                ok: lag <= LAG_MAX,
+                detail: format!("{applied} of {committed}"),
+            },
+            Check {
+                name: "workers",
+                ok: slow.is_empty(),
+                detail: slow.join("; "),
+            },
         ]
     }
 }

@@ -46,7 +46,8 @@ impl Routed {
             )));
         }
         if !request.session_id.is_empty() {
-            node.read_session(ask, &request.session_id, |_, _| Ok(())).await?;
+            node.read_rows(ask, &request.session_id, |_, _| Ok(()))
+                .await?;
         }
         let named = Node::named_deadline(metadata)?;
         let deadline = match (timeout_ms(&request)?, named) {
@@ -65,8 +66,11 @@ impl Routed {
 
     /// A call that another node took.
     pub(super) fn from_peer(call: peer::RoutedCall) -> Result<Self, Failure> {
-        let request = call.request.ok_or_else(|| Failure::Invalid("the routed call has no request".into()))?;
-        let deadline = (call.deadline_ms > 0).then(|| Instant::now() + Duration::from_millis(call.deadline_ms));
+        let request = call
+            .request
+            .ok_or_else(|| Failure::Invalid("the routed call has no request".into()))?;
+        let deadline = (call.deadline_ms > 0)
+            .then(|| Instant::now() + Duration::from_millis(call.deadline_ms));
         Ok(Self {
             request,
             call_id: call.call_id,
@@ -78,9 +82,16 @@ impl Routed {
     }
 
     fn for_peer(self) -> peer::RoutedCall {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+        let left = |deadline: Instant| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .as_millis()
+                .max(1)
+        };
         peer::RoutedCall {
-            deadline_ms: self.deadline.map_or(0, |deadline| u64::try_from(left(deadline)).unwrap_or(u64::MAX)),
+            deadline_ms: self.deadline.map_or(0, |deadline| {
+                u64::try_from(left(deadline)).unwrap_or(u64::MAX)
+            }),
             request: Some(self.request),
             call_id: self.call_id,
             principal: self.principal,
@@ -90,7 +101,11 @@ impl Routed {
     }
 
     fn into_call(self) -> ToolCall {
-        let idempotent = self.request.metadata.get("idempotent").is_some_and(|text| text == "true");
+        let idempotent = self
+            .request
+            .metadata
+            .get("idempotent")
+            .is_some_and(|text| text == "true");
         ToolCall {
             call_id: self.call_id,
             session_id: self.request.session_id,
@@ -107,10 +122,14 @@ impl Routed {
 
 /// `timeout_ms` in a call's metadata.
 fn timeout_ms(request: &ExecuteToolRequest) -> Result<Option<Duration>, Failure> {
-    let Some(text) = request.metadata.get("timeout_ms") else { return Ok(None) };
+    let Some(text) = request.metadata.get("timeout_ms") else {
+        return Ok(None);
+    };
     match text.parse::<u64>() {
         Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms))),
-        _ => Err(Failure::Invalid(format!("metadata timeout_ms is {text:?}; hint: give a positive number of milliseconds"))),
+        _ => Err(Failure::Invalid(format!(
+            "metadata timeout_ms is {text:?}; hint: give a positive number of milliseconds"
+        ))),
     }
 }
 
@@ -125,9 +144,16 @@ impl Node {
     }
 
     /// Run a call where there is room for it.
-    pub(super) async fn route(self: &Arc<Self>, call: Routed) -> Result<ExecuteToolResponse, Failure> {
+    pub(super) async fn route(
+        self: &Arc<Self>,
+        call: Routed,
+    ) -> Result<ExecuteToolResponse, Failure> {
         match self.elsewhere(&call.request.tool_name) {
-            Some(peer) => self.peers.execute(peer, call.for_peer()).await.map_err(Failure::Remote),
+            Some(peer) => self
+                .peers
+                .execute(peer, call.for_peer())
+                .await
+                .map_err(Failure::Remote),
             None => self.run_here(call).await,
         }
     }
@@ -139,15 +165,27 @@ impl Node {
         Ok(self.response(call_id, began, outcome))
     }
 
-    fn response(&self, call_id: String, began: Instant, outcome: CallOutcome) -> ExecuteToolResponse {
+    fn response(
+        &self,
+        call_id: String,
+        began: Instant,
+        outcome: CallOutcome,
+    ) -> ExecuteToolResponse {
         let mut metadata = outcome.metadata;
-        metadata.insert("execution_time".into(), (outcome.execution_time_us / 1_000).to_string());
+        metadata.insert(
+            "execution_time".into(),
+            (outcome.execution_time_us / 1_000).to_string(),
+        );
         metadata.insert("total_time_ms".into(), wire::elapsed_ms(began).to_string());
         metadata.insert("tool_type".into(), "remote".into());
         ExecuteToolResponse {
             success: outcome.success,
             result: outcome.value,
-            error_message: outcome.error.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
+            error_message: outcome
+                .error
+                .as_ref()
+                .map(|error| error.message.clone())
+                .unwrap_or_default(),
             metadata,
             execution_time_ms: i64::try_from(outcome.execution_time_us / 1_000).unwrap_or(i64::MAX),
             binary_result: outcome.binary_value,
@@ -159,10 +197,17 @@ impl Node {
     }
 
     /// Run a streaming call where there is room for it.
-    pub(super) async fn route_stream(self: &Arc<Self>, call: Routed) -> Result<Answers<ToolChunk>, Failure> {
+    pub(super) async fn route_stream(
+        self: &Arc<Self>,
+        call: Routed,
+    ) -> Result<Answers<ToolChunk>, Failure> {
         match self.elsewhere(&call.request.tool_name) {
             Some(peer) => {
-                let chunks = self.peers.execute_stream(peer, call.for_peer()).await.map_err(Failure::Remote)?;
+                let chunks = self
+                    .peers
+                    .execute_stream(peer, call.for_peer())
+                    .await
+                    .map_err(Failure::Remote)?;
                 Ok(Box::pin(chunks))
             }
             None => self.stream_here(call).await,
@@ -170,16 +215,26 @@ impl Node {
     }
 
     /// Run a streaming call on this node's workers.
-    pub(super) async fn stream_here(self: &Arc<Self>, call: Routed) -> Result<Answers<ToolChunk>, Failure> {
+    pub(super) async fn stream_here(
+        self: &Arc<Self>,
+        call: Routed,
+    ) -> Result<Answers<ToolChunk>, Failure> {
         let node = self.clone();
         let tool = call.request.tool_name.clone();
-        let streams = self.pools.tools().into_iter().find(|spec| spec.name == tool).is_none_or(|spec| spec.supports_streaming);
+        let streams = self
+            .pools
+            .tools()
+            .into_iter()
+            .find(|spec| spec.name == tool)
+            .is_none_or(|spec| spec.supports_streaming);
         if !streams {
             return Err(Failure::Remote(Status::unimplemented(format!(
                 "Streaming execution is not enabled for tool {tool}. Enable streaming support on the adapter (supports_streaming: true) or use ExecuteTool instead."
             ))));
         }
         let chunks = self.pools.stream(call.into_call()).await?;
-        Ok(Box::pin(chunks.map(move |chunk| chunk.map_err(|error: CallError| node.status(error.into())))))
+        Ok(Box::pin(chunks.map(move |chunk| {
+            chunk.map_err(|error: CallError| node.status(error.into()))
+        })))
     }
 }

@@ -58,9 +58,15 @@ fn class(failure: &Failure) -> (&'static str, Code, bool) {
         Failure::Invalid(_) => ("invalid", Code::InvalidArgument, false),
         Failure::Refused(_) => ("refused", Code::FailedPrecondition, false),
         Failure::Exhausted(_) => ("exhausted", Code::ResourceExhausted, false),
-        Failure::Rejected(rejection) => (rejection.kind.name(), rejection_code(rejection.kind), false),
-        Failure::Propose(ProposeError::NoLeader { .. } | ProposeError::Stopping) => ("unavailable", Code::Unavailable, false),
-        Failure::Propose(ProposeError::Exhausted(_)) => ("exhausted", Code::ResourceExhausted, false),
+        Failure::Rejected(rejection) => {
+            (rejection.kind.name(), rejection_code(rejection.kind), false)
+        }
+        Failure::Propose(ProposeError::NoLeader { .. } | ProposeError::Stopping) => {
+            ("unavailable", Code::Unavailable, false)
+        }
+        Failure::Propose(ProposeError::Exhausted(_)) => {
+            ("exhausted", Code::ResourceExhausted, false)
+        }
         Failure::Propose(ProposeError::TooLarge(_)) => ("invalid", Code::InvalidArgument, false),
         Failure::Propose(ProposeError::Unknown(_)) => ("unknown", Code::Unknown, true),
         Failure::Read(ReadError::Deadline) => ("deadline", Code::DeadlineExceeded, false),
@@ -106,7 +112,9 @@ fn message(failure: &Failure) -> String {
         Failure::Read(error) => error.to_string(),
         Failure::Call(error) => error.to_string(),
         Failure::Remote(status) => status.message().to_owned(),
-        Failure::Storage(error) => format!("this node cannot read its data: {error}; hint: verify the log, ask another node"),
+        Failure::Storage(error) => format!(
+            "this node cannot read its data: {error}; hint: verify the log, ask another node"
+        ),
     }
 }
 
@@ -122,12 +130,20 @@ impl Node {
         }
         let mut status = Status::new(code, message(&failure));
         let metadata = status.metadata_mut();
-        metadata.insert(headers::ERROR_KIND, tonic::metadata::MetadataValue::from_static(kind));
+        metadata.insert(
+            headers::ERROR_KIND,
+            tonic::metadata::MetadataValue::from_static(kind),
+        );
         let done = if maybe { "maybe" } else { "no" };
-        metadata.insert(headers::DONE, tonic::metadata::MetadataValue::from_static(done));
+        metadata.insert(
+            headers::DONE,
+            tonic::metadata::MetadataValue::from_static(done),
+        );
         if code == Code::Unavailable {
             let group = self.group.status();
-            let address = group.leader.and_then(|leader| Some(group.address_of(leader)?.client.clone()));
+            let address = group
+                .leader
+                .and_then(|leader| Some(group.address_of(leader)?.client.clone()));
             if let Some(value) = address.and_then(|address| address.parse().ok()) {
                 metadata.insert(headers::LEADER, value);
             }

@@ -32,14 +32,25 @@ impl Node {
             }
         }
         let (group, session_id) = (self.group.clone(), session.id.clone());
-        let origin = Origin { node: self.id(), ..Origin::default() };
+        let origin = Origin {
+            node: self.id(),
+            ..Origin::default()
+        };
         tokio::spawn(async move {
-            let body = Body::TouchSession(TouchSession { session_id: session_id.clone() });
-            let done = group.propose(Command { origin, body }, Instant::now() + TOUCH_TIMEOUT).await;
+            let body = Body::TouchSession(TouchSession {
+                session_id: session_id.clone(),
+            });
+            let done = group
+                .propose(Command { origin, body }, Instant::now() + TOUCH_TIMEOUT)
+                .await;
             if let Err(error) = done {
                 tracing::debug!(%error, session_id, "a touch was dropped");
             }
-            touches.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session_id);
+            touches
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&session_id);
         });
     }
 }

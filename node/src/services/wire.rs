@@ -9,8 +9,15 @@ use tonic::Response;
 
 /// A variable as clients see it.
 pub(super) fn variable(row: VariableRow) -> bridge::Variable {
-    let python = row.metadata.get("source").is_some_and(|source| source.eq_ignore_ascii_case("python"));
-    let source = if python { bridge::variable::Source::Python } else { bridge::variable::Source::Elixir };
+    let python = row
+        .metadata
+        .get("source")
+        .is_some_and(|source| source.eq_ignore_ascii_case("python"));
+    let source = if python {
+        bridge::variable::Source::Python
+    } else {
+        bridge::variable::Source::Elixir
+    };
     bridge::Variable {
         value: Some(values::encode(&row.value)),
         id: row.id,
@@ -47,7 +54,10 @@ pub(super) fn version(version: u64) -> i32 {
 
 /// Versions on the wire.
 pub(super) fn versions(versions: BTreeMap<String, u64>) -> BTreeMap<String, i32> {
-    versions.into_iter().map(|(identifier, held)| (identifier, version(held))).collect()
+    versions
+        .into_iter()
+        .map(|(identifier, held)| (identifier, version(held)))
+        .collect()
 }
 
 /// An answer, with the log index at which it is true.

@@ -21,20 +21,31 @@ fn value() -> impl Strategy<Value = Value> {
 fn payload() -> impl Strategy<Value = Payload> {
     let named = || (".{0,8}", ".{0,8}", any::<u64>());
     prop_oneof![
-        (texts(), any::<u64>()).prop_map(|(metadata, ttl_ms)| Payload::SessionCreated { metadata, ttl_ms }),
+        (texts(), any::<u64>())
+            .prop_map(|(metadata, ttl_ms)| Payload::SessionCreated { metadata, ttl_ms }),
         Just(Payload::SessionTouched),
         Just(Payload::SessionDeleted),
         any::<u64>().prop_map(|deadline_ms| Payload::SessionExpired { deadline_ms }),
         (named(), value(), texts()).prop_map(|((id, name, version), value, metadata)| {
             let (type_name, constraints_json) = ("float".into(), "{}".into());
-            Payload::VariableRegistered { id, name, type_name, value, constraints_json, metadata, version }
+            Payload::VariableRegistered {
+                id,
+                name,
+                type_name,
+                value,
+                constraints_json,
+                metadata,
+                version,
+            }
         }),
-        (named(), value(), texts()).prop_map(|((id, name, version), value, metadata)| Payload::VariableSet {
-            id,
-            name,
-            value,
-            metadata,
-            version
+        (named(), value(), texts()).prop_map(|((id, name, version), value, metadata)| {
+            Payload::VariableSet {
+                id,
+                name,
+                value,
+                metadata,
+                version,
+            }
         }),
         named().prop_map(|(id, name, version)| Payload::VariableDeleted { id, name, version }),
     ]
@@ -43,13 +54,19 @@ fn payload() -> impl Strategy<Value = Payload> {
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<bool>().prop_map(|created| Answer::SessionCreated { created }),
-        any::<(bool, u64)>().prop_map(|(existed, variables)| Answer::SessionDeleted { existed, variables }),
+        any::<(bool, u64)>()
+            .prop_map(|(existed, variables)| Answer::SessionDeleted { existed, variables }),
         any::<bool>().prop_map(|valid| Answer::SessionTouched { valid }),
-        (".{0,8}", any::<u64>()).prop_map(|(id, version)| Answer::VariableRegistered { id, version }),
-        (proptest::collection::btree_map(".{0,4}", any::<u64>(), 0..3), ".{0,4}").prop_map(|(versions, name)| {
-            let refused = BTreeMap::from([(name.clone(), Rejection::no_variable(&name))]);
-            Answer::VariablesSet { versions, refused }
-        }),
+        (".{0,8}", any::<u64>())
+            .prop_map(|(id, version)| Answer::VariableRegistered { id, version }),
+        (
+            proptest::collection::btree_map(".{0,4}", any::<u64>(), 0..3),
+            ".{0,4}"
+        )
+            .prop_map(|(versions, name)| {
+                let refused = BTreeMap::from([(name.clone(), Rejection::no_variable(&name))]);
+                Answer::VariablesSet { versions, refused }
+            }),
         Just(Answer::VariableDeleted),
     ]
 }

@@ -1,5 +1,6 @@
 //! Changes kept apart from the rows below them, until they are written in one batch.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Row, RowKey, RowPrefix, Rows, RowsError, RowsMut};
@@ -13,17 +14,18 @@ pub struct Changes {
     pub rows: BTreeMap<RowKey, Option<Row>>,
 }
 
-/// Rows with changes on top.
+/// Rows with changes on top. Each row below is read once.
 #[derive(Debug)]
 pub struct Overlay<R> {
     base: R,
+    seen: RefCell<BTreeMap<RowKey, Option<Row>>>,
     changes: Changes,
 }
 
 impl<R: Rows> Overlay<R> {
     /// No changes yet.
     pub fn new(base: R) -> Self {
-        Self { base, changes: Changes::default() }
+        Self { base, seen: RefCell::default(), changes: Changes::default() }
     }
 
     /// What was changed.
@@ -40,7 +42,12 @@ impl<R: Rows> Rows for Overlay<R> {
         if !self.changes.cleared.is_empty() && self.changes.cleared.iter().any(|prefix| prefix.covers(key)) {
             return Ok(None);
         }
-        self.base.get(key)
+        if let Some(seen) = self.seen.borrow().get(key) {
+            return Ok(seen.clone());
+        }
+        let row = self.base.get(key)?;
+        self.seen.borrow_mut().insert(key.clone(), row.clone());
+        Ok(row)
     }
 }
 

@@ -54,7 +54,10 @@ fn gone() -> ProposeError {
 
 impl Forwarder {
     pub(crate) fn new(channels: Arc<Channels>) -> Self {
-        Self { channels, streams: Arc::default() }
+        Self {
+            channels,
+            streams: Arc::default(),
+        }
     }
 
     fn client(&self, leader: u64, address: &str) -> ForwardClient<Channel> {
@@ -76,7 +79,9 @@ impl Forwarder {
             .map(|command| codec::command::encode(command).map(Into::into))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| ProposeError::TooLarge(error.to_string()))?;
-        let Some(stream) = self.stream(leader, address).await else { return Ok(Err(gone())) };
+        let Some(stream) = self.stream(leader, address).await else {
+            return Ok(Err(gone()));
+        };
         let (reply, answer) = oneshot::channel();
         let sequence = {
             let mut pending = lock(&stream.waiting);
@@ -88,11 +93,20 @@ impl Forwarder {
             pending.replies.insert(sequence, reply);
             sequence
         };
-        if stream.requests.send(peer::ProposeRequest { sequence, commands }).await.is_err() {
+        if stream
+            .requests
+            .send(peer::ProposeRequest { sequence, commands })
+            .await
+            .is_err()
+        {
             lock(&stream.waiting).replies.remove(&sequence);
             return Ok(Err(gone()));
         }
-        let lost = || Err(ProposeError::Unknown("the connection to the leader broke".into()));
+        let lost = || {
+            Err(ProposeError::Unknown(
+                "the connection to the leader broke".into(),
+            ))
+        };
         Ok(answer.await.unwrap_or_else(|_| lost()))
     }
 
@@ -108,10 +122,14 @@ impl Forwarder {
         streams.remove(&key);
         let (requests, outgoing) = mpsc::channel(STREAM_QUEUE);
         let mut client = self.client(leader, address);
-        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.propose(ReceiverStream::new(outgoing))).await;
+        let opened =
+            tokio::time::timeout(OPEN_TIMEOUT, client.propose(ReceiverStream::new(outgoing))).await;
         let mut responses = opened.ok()?.ok()?.into_inner();
         let waiting = Waiting::default();
-        let stream = Stream { requests, waiting: waiting.clone() };
+        let stream = Stream {
+            requests,
+            waiting: waiting.clone(),
+        };
         streams.insert(key, stream.clone());
         tokio::spawn(async move {
             while let Ok(Some(response)) = responses.message().await {
@@ -138,9 +156,13 @@ impl Forwarder {
     ) -> Result<(u64, u64), ReadError> {
         let mut client = self.client(leader, address);
         let none = ReadError::NoLeader { leader: None };
-        match tokio::time::timeout(timeout, client.read_index(peer::ReadIndexRequest { lease })).await {
+        match tokio::time::timeout(timeout, client.read_index(peer::ReadIndexRequest { lease }))
+            .await
+        {
             Ok(Ok(response)) => match response.into_inner().result {
-                Some(read_index_response::Result::Barrier(barrier)) => Ok((barrier.index, barrier.time_ms)),
+                Some(read_index_response::Result::Barrier(barrier)) => {
+                    Ok((barrier.index, barrier.time_ms))
+                }
                 _ => Err(none),
             },
             Ok(Err(_)) | Err(_) => Err(none),
@@ -151,13 +173,17 @@ impl Forwarder {
 fn result_of(result: Option<propose_response::Result>) -> GroupResult {
     match result {
         Some(propose_response::Result::Proposed(proposed)) => {
-            let outcomes = proposed.outcomes.iter().map(|bytes| codec::outcome::decode(bytes)).collect::<Result<_, _>>();
+            let outcomes = proposed
+                .outcomes
+                .iter()
+                .map(|bytes| codec::outcome::decode(bytes))
+                .collect::<Result<_, _>>();
             let outcomes = outcomes.map_err(|error| ProposeError::Unknown(error.to_string()))?;
             Ok((proposed.index, outcomes))
         }
-        Some(propose_response::Result::NotLeader(other)) => {
-            Err(ProposeError::NoLeader { leader: (other.leader_id != 0).then_some(other.leader_id) })
-        }
+        Some(propose_response::Result::NotLeader(other)) => Err(ProposeError::NoLeader {
+            leader: (other.leader_id != 0).then_some(other.leader_id),
+        }),
         Some(propose_response::Result::Refused(reason)) => Err(ProposeError::Exhausted(reason)),
         Some(propose_response::Result::Unknown(reason)) => Err(ProposeError::Unknown(reason)),
         None => Err(ProposeError::Unknown("the leader's answer is empty".into())),

@@ -37,7 +37,9 @@ impl forward_server::Forward for ForwardService {
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
-                let Ok(place) = answers.clone().reserve_owned().await else { break };
+                let Ok(place) = answers.clone().reserve_owned().await else {
+                    break;
+                };
                 let sequence = request.sequence;
                 let taken = take(&intake, request);
                 tokio::spawn(async move {
@@ -45,7 +47,10 @@ impl forward_server::Forward for ForwardService {
                         Ok(waiting) => waiting.await.unwrap_or(Err(ProposeError::Stopping)),
                         Err(error) => Err(error),
                     };
-                    place.send(Ok(peer::ProposeResponse { sequence, result: Some(wire(result)) }));
+                    place.send(Ok(peer::ProposeResponse {
+                        sequence,
+                        result: Some(wire(result)),
+                    }));
                 });
             }
         });
@@ -57,10 +62,14 @@ impl forward_server::Forward for ForwardService {
         request: Request<peer::ReadIndexRequest>,
     ) -> Result<Response<peer::ReadIndexResponse>, Status> {
         let result = match self.reads.confirm_here(request.into_inner().lease).await {
-            Ok((index, time_ms)) => read_index_response::Result::Barrier(peer::Barrier { index, time_ms }),
+            Ok((index, time_ms)) => {
+                read_index_response::Result::Barrier(peer::Barrier { index, time_ms })
+            }
             Err(error) => read_index_response::Result::Failed(error.to_string()),
         };
-        Ok(Response::new(peer::ReadIndexResponse { result: Some(result) }))
+        Ok(Response::new(peer::ReadIndexResponse {
+            result: Some(result),
+        }))
     }
 }
 
@@ -75,22 +84,30 @@ fn take(
         .map(|bytes| codec::command::decode(bytes))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ProposeError::Exhausted(error.to_string()))?;
-    intake.take(commands, bytes, true).map(|(waiting, _)| waiting)
+    intake
+        .take(commands, bytes, true)
+        .map(|(waiting, _)| waiting)
 }
 
 fn wire(result: GroupResult) -> propose_response::Result {
     use propose_response::Result as Wire;
     match result {
         Ok((index, outcomes)) => {
-            let encoded = outcomes.iter().map(|outcome| codec::outcome::encode(outcome).map(Into::into));
+            let encoded = outcomes
+                .iter()
+                .map(|outcome| codec::outcome::encode(outcome).map(Into::into));
             match encoded.collect::<Result<Vec<_>, _>>() {
                 Ok(outcomes) => Wire::Proposed(peer::Proposed { index, outcomes }),
                 Err(error) => Wire::Unknown(error.to_string()),
             }
         }
-        Err(ProposeError::NoLeader { leader }) => Wire::NotLeader(peer::NotLeader { leader_id: leader.unwrap_or(0) }),
+        Err(ProposeError::NoLeader { leader }) => Wire::NotLeader(peer::NotLeader {
+            leader_id: leader.unwrap_or(0),
+        }),
         Err(ProposeError::Stopping) => Wire::NotLeader(peer::NotLeader { leader_id: 0 }),
         Err(ProposeError::Unknown(reason)) => Wire::Unknown(reason),
-        Err(error @ (ProposeError::Exhausted(_) | ProposeError::TooLarge(_))) => Wire::Refused(error.to_string()),
+        Err(error @ (ProposeError::Exhausted(_) | ProposeError::TooLarge(_))) => {
+            Wire::Refused(error.to_string())
+        }
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct Failures(u32);
 impl Failures {
     async fn wait(&self) {
         if let Some(doublings) = self.0.checked_sub(1) {
-            let wait = RETRY_MIN.saturating_mul(1 << doublings.min(8)).min(RETRY_MAX);
+            let wait = RETRY_MIN
+                .saturating_mul(1 << doublings.min(8))
+                .min(RETRY_MAX);
             tokio::time::sleep(wait).await;
         }
     }
@@ -54,8 +56,14 @@ where
     let mut client = connection.client.clone();
     let timeout = option.soft_ttl().max(OPEN_TIMEOUT_MIN);
     connection.failures.wait().await;
-    let opened = connection.bounded(RPCTypes::AppendEntries, timeout, client.append(requests)).await;
-    connection.failures.0 = if opened.is_ok() { 0 } else { connection.failures.0.saturating_add(1) };
+    let opened = connection
+        .bounded(RPCTypes::AppendEntries, timeout, client.append(requests))
+        .await;
+    connection.failures.0 = if opened.is_ok() {
+        0
+    } else {
+        connection.failures.0.saturating_add(1)
+    };
     let responses = opened?.into_inner();
     let results = responses.map(|response| match response {
         Ok(response) => wire::from_appended(response).map_err(bad_message),

@@ -32,7 +32,11 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub(crate) fn new(local: u64, message_bytes_max: usize) -> Self {
-        Self { local, message_bytes_max, open: Mutex::default() }
+        Self {
+            local,
+            message_bytes_max,
+            open: Mutex::default(),
+        }
     }
 
     pub(crate) fn local(&self) -> u64 {
@@ -46,7 +50,9 @@ impl Channels {
     /// The channel to a node; it connects with its first use, and again after it broke.
     pub(crate) fn get(&self, target: u64, address: &str, purpose: Purpose) -> Channel {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.entry((target, address.to_owned(), purpose)).or_insert_with(|| connect(address)).clone()
+        open.entry((target, address.to_owned(), purpose))
+            .or_insert_with(|| connect(address))
+            .clone()
     }
 }
 

@@ -15,12 +15,12 @@ use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RPCTypes,
-    RaftNetworkFactory,
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RPCTypes, RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use snakepit_proto::peer::raft_client::RaftClient;
 use snakepit_storage::{NodeAddress, SnapshotRef};
@@ -41,8 +41,15 @@ impl Network {
     fn connection(&self, target: u64, node: &NodeAddress, purpose: Purpose) -> Connection {
         let channel = self.channels.get(target, &node.peer, purpose);
         let limit = self.channels.message_bytes_max();
-        let client = RaftClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        Connection { local: self.channels.local(), target, client, failures: append::Failures::default() }
+        let client = RaftClient::new(channel)
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit);
+        Connection {
+            local: self.channels.local(),
+            target,
+            client,
+            failures: append::Failures::default(),
+        }
     }
 }
 
@@ -82,13 +89,23 @@ impl Connection {
         match tokio::time::timeout(timeout, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(status)) => Err(unreachable_peer(&status)),
-            Err(_) => Err(Timeout { action, id: self.local, target: self.target, timeout }.into()),
+            Err(_) => Err(Timeout {
+                action,
+                id: self.local,
+                target: self.target,
+                timeout,
+            }
+            .into()),
         }
     }
 }
 
 fn unreachable_peer(status: &tonic::Status) -> RPCError<TypeConfig> {
-    RPCError::Unreachable(Unreachable::from_string(format!("{}: {}", status.code(), status.message())))
+    RPCError::Unreachable(Unreachable::from_string(format!(
+        "{}: {}",
+        status.code(),
+        status.message()
+    )))
 }
 
 fn bad_message(error: impl std::fmt::Display) -> RPCError<TypeConfig> {
@@ -106,7 +123,13 @@ impl NetStreamAppend<TypeConfig> for Connection {
         &'s mut self,
         input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>, RPCError<TypeConfig>>>
+    ) -> BoxFuture<
+        's,
+        Result<
+            BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>,
+            RPCError<TypeConfig>,
+        >,
+    >
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {

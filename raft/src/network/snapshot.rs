@@ -40,7 +40,11 @@ pub(super) async fn send(
         manifest: manifest.encode().map_err(failed)?.into(),
     };
     let mut client = connection.client.clone();
-    let wants = client.offer_snapshot(offer.clone()).await.map_err(failed)?.into_inner();
+    let wants = client
+        .offer_snapshot(offer.clone())
+        .await
+        .map_err(failed)?
+        .into_inner();
 
     tracing::info!(
         target = connection.target,
@@ -52,7 +56,8 @@ pub(super) async fn send(
     );
     let (parts, outgoing) = mpsc::channel(PARTS_AHEAD);
     let folder = snapshot.snapshot.path;
-    let reader = tokio::task::spawn_blocking(move || read_parts(&folder, offer, &wants.files, &parts));
+    let reader =
+        tokio::task::spawn_blocking(move || read_parts(&folder, offer, &wants.files, &parts));
     let result = client.send_snapshot(ReceiverStream::new(outgoing)).await;
     reader.await.map_err(failed)?.map_err(failed)?;
     let result = result.map_err(failed)?.into_inner();
@@ -69,7 +74,11 @@ fn read_parts(
     wants: &[peer::snapshot_wants::Want],
     parts: &mpsc::Sender<peer::SnapshotPart>,
 ) -> io::Result<()> {
-    let send = |part| parts.blocking_send(peer::SnapshotPart { part: Some(part) }).is_ok();
+    let send = |part| {
+        parts
+            .blocking_send(peer::SnapshotPart { part: Some(part) })
+            .is_ok()
+    };
     if !send(snapshot_part::Part::Begin(offer)) {
         return Ok(());
     }
@@ -83,7 +92,11 @@ fn read_parts(
                 break;
             }
             buffer.truncate(read);
-            let data = snapshot_part::FileData { name: want.name.clone(), offset, bytes: Bytes::from(buffer) };
+            let data = snapshot_part::FileData {
+                name: want.name.clone(),
+                offset,
+                bytes: Bytes::from(buffer),
+            };
             if !send(snapshot_part::Part::Data(data)) {
                 return Ok(());
             }

@@ -19,8 +19,16 @@ pub(super) async fn ask(
 ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
     let message = wire::vote_request(request);
     let mut client = connection.client.clone();
-    let call = async move { if pre { client.pre_vote(message).await } else { client.vote(message).await } };
-    let response = connection.bounded(RPCTypes::Vote, option.hard_ttl(), call).await?;
+    let call = async move {
+        if pre {
+            client.pre_vote(message).await
+        } else {
+            client.vote(message).await
+        }
+    };
+    let response = connection
+        .bounded(RPCTypes::Vote, option.hard_ttl(), call)
+        .await?;
     wire::from_vote_response(response.into_inner()).map_err(bad_message)
 }
 
@@ -36,10 +44,20 @@ pub(super) async fn transfer(
     };
     let mut client = connection.client.clone();
     let call = async move { client.transfer_leader(message).await };
-    let response = connection.bounded(RPCTypes::TransferLeader, option.hard_ttl(), call).await?.into_inner();
+    let response = connection
+        .bounded(RPCTypes::TransferLeader, option.hard_ttl(), call)
+        .await?
+        .into_inner();
     if response.accepted {
         return Ok(Ok(()));
     }
-    tracing::info!(reason = response.reason, target = connection.target, "leadership was not taken over");
-    Ok(Err(TransferLeaderError::LogNotFlushed { expected: request.last_log_id().cloned(), actual: None }))
+    tracing::info!(
+        reason = response.reason,
+        target = connection.target,
+        "leadership was not taken over"
+    );
+    Ok(Err(TransferLeaderError::LogNotFlushed {
+        expected: request.last_log_id().cloned(),
+        actual: None,
+    }))
 }

@@ -31,7 +31,7 @@ pub use self::digest::{RowBytes, RowsDigest, RowsDigester};
 pub use self::events::StoredEvent;
 pub use self::head::Head;
 pub use self::read::StateReader;
-pub use self::rows::LatestRows;
+pub use self::rows::{CachedRows, LatestRows};
 pub use self::view::StateView;
 
 /// The state of one node; cheap to clone.
@@ -117,6 +117,11 @@ impl StateStore {
     /// Rows at the latest state, as the machine reads them.
     pub fn rows(&self) -> LatestRows {
         LatestRows { db: self.db() }
+    }
+
+    /// Rows at the latest state, as far as they are in memory.
+    pub fn cached_rows(&self) -> CachedRows {
+        CachedRows::new(self.db())
     }
 
     /// The valid generation, for reading events and for views. Holding it keeps a replaced one on disk.

@@ -1,8 +1,10 @@
 //! Reading rows as the machine does: at the latest state.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
+use rocksdb::{ErrorKind, ReadOptions, ReadTier};
 use snakepit_machine::{Row, RowKey, Rows, RowsError};
 
 use super::columns;
@@ -20,6 +22,43 @@ pub struct LatestRows {
 impl Rows for LatestRows {
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
         DbRows(&self.db).get(key)
+    }
+}
+
+/// Rows that RocksDB has in memory. Reading never waits for the disk: where a row is not there, reading fails
+/// and [`Self::missed`] tells.
+pub struct CachedRows {
+    pub(super) db: Arc<StateDb>,
+    missed: Cell<bool>,
+}
+
+impl CachedRows {
+    pub(super) fn new(db: Arc<StateDb>) -> Self {
+        Self { db, missed: Cell::new(false) }
+    }
+
+    /// Whether a row was wanted that is not in memory: read again in a way that may wait.
+    pub fn missed(&self) -> bool {
+        self.missed.get()
+    }
+}
+
+impl Rows for CachedRows {
+    fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        read(key, |family, bytes| {
+            let found = self.db.raw().get_pinned_cf_opt(self.db.column(family)?, bytes, &options);
+            match found {
+                Ok(Some(bytes)) => Ok(Some(row::decode(&bytes)?)),
+                Ok(None) => Ok(None),
+                Err(error) if error.kind() == ErrorKind::Incomplete => {
+                    self.missed.set(true);
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                Err(error) => Err(rocks("read rows")(error)),
+            }
+        })
     }
 }
 

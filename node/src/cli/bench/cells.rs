@@ -41,7 +41,10 @@ async fn all(
         duration: args.duration,
         timeout: plain.options().timeout,
     };
-    let cells = args.op.iter().flat_map(|op| args.clients.iter().map(move |count| (*op, *count)));
+    let cells = args
+        .op
+        .iter()
+        .flat_map(|op| args.clients.iter().map(move |count| (*op, *count)));
     let mut rows = Vec::new();
     for (op, count) in cells {
         let count = count as usize;
@@ -49,7 +52,13 @@ async fn all(
         let spread = Spread::new(addresses, count, connections).map_err(CliError::failed)?;
         let clients = clients(op, count, args, &spread, workload, &ids);
         let tally = load(clients, plan, stop).await;
-        rows.push(Row::new(op.name(), count, workload.value.len(), spread.len(), tally));
+        rows.push(Row::new(
+            op.name(),
+            count,
+            workload.value.len(),
+            spread.len(),
+            tally,
+        ));
         if *stop.borrow() {
             note("stopped; this is what there is");
             break;

@@ -31,7 +31,11 @@ struct Round {
     caught_up: Duration,
 }
 
-pub(super) async fn run(context: &Context, dir: Option<&Path>, rounds: u32) -> Result<(), CliError> {
+pub(super) async fn run(
+    context: &Context,
+    dir: Option<&Path>,
+    rounds: u32,
+) -> Result<(), CliError> {
     let layout = Layout::new(dir)?;
     let plain = Record::load(&layout)?.client(context)?;
     let workload = Workload::create(&plain, 1, None, VALUE_BYTES).await?;
@@ -41,7 +45,11 @@ pub(super) async fn run(context: &Context, dir: Option<&Path>, rounds: u32) -> R
     for number in 1..=rounds {
         match round(&layout, &plain, &workload, &ids).await {
             Ok(round) => {
-                note(&format!("round {number}: node {} killed, {} ms", round.node, ms(round.outage.took)));
+                note(&format!(
+                    "round {number}: node {} killed, {} ms",
+                    round.node,
+                    ms(round.outage.took)
+                ));
                 done.push(round);
             }
             Err(error) => {
@@ -66,13 +74,24 @@ async fn round(
     let record = Record::load(layout)?;
     let leader = leader(plain).await?;
     let node = record.node(leader)?;
-    let survivors: Vec<_> =
-        record.nodes.iter().filter(|node| node.id != leader).map(|node| node.client.clone()).collect();
+    let survivors: Vec<_> = record
+        .nodes
+        .iter()
+        .filter(|node| node.id != leader)
+        .map(|node| node.client.clone())
+        .collect();
     if survivors.is_empty() {
-        return Err(CliError::failed("the cluster has one node, nobody could take over"));
+        return Err(CliError::failed(
+            "the cluster has one node, nobody could take over",
+        ));
     }
     let writer = Writer::new(&survivors, workload, ids)?;
-    let killing = async { kill(layout, leader).await.map(drop).map_err(|error| error.to_string()) };
+    let killing = async {
+        kill(layout, leader)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
     let outcome = outage(writer, killing).await;
     ports::check([node])?;
     let began = Instant::now();
@@ -80,7 +99,11 @@ async fn round(
     spawn::wait_ready(layout, &mut started, PATIENCE).await?;
     catch_up(plain, &node.client).await?;
     let outage = outcome.map_err(CliError::failed)?;
-    Ok(Round { node: leader, outage, caught_up: began.elapsed() })
+    Ok(Round {
+        node: leader,
+        outage,
+        caught_up: began.elapsed(),
+    })
 }
 
 /// Who leads, once the nodes agree.
@@ -88,7 +111,9 @@ async fn leader(plain: &Plain) -> Result<u64, CliError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let told = plain.status_all().await;
-        let mut named = told.iter().map(|(_, status)| status.as_ref().map_or(0, |status| status.leader_id));
+        let mut named = told
+            .iter()
+            .map(|(_, status)| status.as_ref().map_or(0, |status| status.leader_id));
         let first = named.next().unwrap_or(0);
         if first != 0 && named.all(|other| other == first) {
             return Ok(first);
@@ -105,11 +130,16 @@ async fn leader(plain: &Plain) -> Result<u64, CliError> {
 async fn catch_up(plain: &Plain, address: &str) -> Result<(), CliError> {
     let node = plain.at(&address.parse()?)?;
     let told = plain.status_all().await.into_iter();
-    let goal = told.filter_map(|(_, status)| status.ok()).map(|status| status.committed_index).max();
+    let goal = told
+        .filter_map(|(_, status)| status.ok())
+        .map(|status| status.committed_index)
+        .max();
     let deadline = Instant::now() + PATIENCE;
     while node.status().await?.applied_index < goal.unwrap_or(0) {
         if Instant::now() >= deadline {
-            return Err(CliError::failed(format!("the node at {address} does not catch up")));
+            return Err(CliError::failed(format!(
+                "the node at {address} does not catch up"
+            )));
         }
         sleep(LOOK_INTERVAL).await;
     }
@@ -132,7 +162,11 @@ impl Writer {
             .collect();
         // No round repeats the ids of another.
         let first = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0);
-        Ok(Self { at, ids: ids.clone(), first })
+        Ok(Self {
+            at,
+            ids: ids.clone(),
+            first,
+        })
     }
 }
 
@@ -169,7 +203,13 @@ fn print(context: &Context, rounds: &[Round]) -> Result<(), CliError> {
             "caught_up_ms": ms(round.caught_up),
         })).collect::<Vec<_>>(),
     });
-    let headers = ["round", "killed", "no writes for", "failed attempts", "back after"];
+    let headers = [
+        "round",
+        "killed",
+        "no writes for",
+        "failed attempts",
+        "back after",
+    ];
     context.output.table(&headers, rows.collect(), &json)?;
     note(&format!("median: {median} ms without writes"));
     Ok(())

@@ -21,7 +21,12 @@ use super::globals::Context;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to do, one after the other
-    #[arg(long, value_delimiter = ',', default_value = "set,get", value_name = "OP,…")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "set,get",
+        value_name = "OP,…"
+    )]
     op: Vec<Op>,
     /// Clients that work at the same time, each at one operation
     #[arg(

@@ -26,7 +26,10 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub fn new(run: &str) -> Self {
-        Self { run: run.into(), next: Arc::default() }
+        Self {
+            run: run.into(),
+            next: Arc::default(),
+        }
     }
 
     /// The next one, as it travels.
@@ -106,19 +109,37 @@ impl Client {
             })
             .await
             .map_err(|status| kind(&status))?;
-        if answer.success { Ok(()) } else { Err("refused".to_owned()) }
+        if answer.success {
+            Ok(())
+        } else {
+            Err("refused".to_owned())
+        }
     }
 
     async fn get(&mut self) -> Result<(), String> {
-        let answer: bridge::GetVariableResponse =
-            self.caller.call(|_| ()).await.map_err(|status| kind(&status))?;
-        if answer.variable.is_some() { Ok(()) } else { Err("not_found".to_owned()) }
+        let answer: bridge::GetVariableResponse = self
+            .caller
+            .call(|_| ())
+            .await
+            .map_err(|status| kind(&status))?;
+        if answer.variable.is_some() {
+            Ok(())
+        } else {
+            Err("not_found".to_owned())
+        }
     }
 
     async fn call(&mut self) -> Result<(), String> {
-        let answer: bridge::ExecuteToolResponse =
-            self.caller.call(|_| ()).await.map_err(|status| kind(&status))?;
-        if answer.success { Ok(()) } else { Err("tool_error".to_owned()) }
+        let answer: bridge::ExecuteToolResponse = self
+            .caller
+            .call(|_| ())
+            .await
+            .map_err(|status| kind(&status))?;
+        if answer.success {
+            Ok(())
+        } else {
+            Err("tool_error".to_owned())
+        }
     }
 }
 

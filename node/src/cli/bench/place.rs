@@ -19,10 +19,13 @@ pub(super) async fn addresses(client: &Client, target: Target) -> Result<Vec<Str
     });
     let found: Vec<_> = wanted.map(|(address, _)| address).collect();
     if found.is_empty() {
-        let message = format!("none of the given nodes is a {}", match target {
-            Target::Followers => "follower",
-            _ => "leader",
-        });
+        let message = format!(
+            "none of the given nodes is a {}",
+            match target {
+                Target::Followers => "follower",
+                _ => "leader",
+            }
+        );
         return Err(CliError::unavailable(message).hint("name all nodes with --endpoints"));
     }
     Ok(found)

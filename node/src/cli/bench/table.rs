@@ -12,9 +12,15 @@ pub(super) fn rows(context: &Context, rows: &[Row]) -> Result<(), CliError> {
     ];
     let cells = rows.iter().map(|row| {
         let latency = &row.latency_us;
-        let [mean, p50, p90, p99, p99_9, max] =
-            [latency.mean, latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max]
-                .map(|us| Cell::number(millis(us)));
+        let [mean, p50, p90, p99, p99_9, max] = [
+            latency.mean,
+            latency.p50,
+            latency.p90,
+            latency.p99,
+            latency.p99_9,
+            latency.max,
+        ]
+        .map(|us| Cell::number(millis(us)));
         vec![
             Cell::text(&row.op),
             Cell::number(row.clients),
@@ -36,7 +42,10 @@ fn errors(row: &Row) -> Cell {
     if row.errors.is_empty() {
         return Cell::none();
     }
-    let kinds = row.errors.iter().map(|(kind, count)| format!("{kind} {count}"));
+    let kinds = row
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"));
     Cell::toned(kinds.collect::<Vec<_>>().join(", "), Tone::Bad)
 }
 

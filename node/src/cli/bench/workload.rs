@@ -38,12 +38,21 @@ impl Workload {
     ) -> Result<Self, CliError> {
         let run = uuid::Uuid::now_v7().simple().to_string();
         // Text that no compression makes much shorter.
-        let value = rand::rng().sample_iter(Alphanumeric).take(value_bytes).map(char::from).collect();
+        let value = rand::rng()
+            .sample_iter(Alphanumeric)
+            .take(value_bytes)
+            .map(char::from)
+            .collect();
         let (count, shared) = match sessions {
             Some(count) => (count.min(clients), true),
             None => (clients.div_ceil(CLIENTS_PER_SESSION), false),
         };
-        let workload = Self { run, value, sessions: count, shared };
+        let workload = Self {
+            run,
+            value,
+            sessions: count,
+            shared,
+        };
         let made = workload.fill(client, clients).await;
         if made.is_err() {
             workload.delete(client).await;
@@ -53,7 +62,11 @@ impl Workload {
 
     /// Session and variable of a client.
     pub fn of(&self, client: usize) -> (String, String) {
-        let session = if self.shared { client % self.sessions } else { client / CLIENTS_PER_SESSION };
+        let session = if self.shared {
+            client % self.sessions
+        } else {
+            client / CLIENTS_PER_SESSION
+        };
         (self.session(session), format!("v{client}"))
     }
 
@@ -66,7 +79,10 @@ impl Workload {
         let outcomes: Vec<_> = deletions.buffer_unordered(REQUESTS_MAX).collect().await;
         if let Some(error) = outcomes.into_iter().find_map(Result::err) {
             let minutes = TTL.as_secs() / 60;
-            note(&format!("some sessions named bench-{} expire in {minutes} minutes: {error}", self.run));
+            note(&format!(
+                "some sessions named bench-{} expire in {minutes} minutes: {error}",
+                self.run
+            ));
         }
     }
 
@@ -75,7 +91,10 @@ impl Workload {
             let id = self.session(number);
             async move { client.create_session(&id, Some(TTL), BTreeMap::new()).await }
         }));
-        sessions.buffer_unordered(REQUESTS_MAX).try_for_each(|_| async { Ok(()) }).await?;
+        sessions
+            .buffer_unordered(REQUESTS_MAX)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
         let variables = stream::iter((0..clients).map(|number| {
             let (session, name) = self.of(number);
             let registration = Registration {
@@ -86,7 +105,10 @@ impl Workload {
             };
             async move { client.register_variable(&session, registration).await }
         }));
-        variables.buffer_unordered(REQUESTS_MAX).try_for_each(|_| async { Ok(()) }).await?;
+        variables
+            .buffer_unordered(REQUESTS_MAX)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
         Ok(())
     }
 

@@ -12,12 +12,25 @@ pub(super) async fn answer(
     ask: Ask,
     request: CleanupSessionRequest,
 ) -> Result<Response<CleanupSessionResponse>, Failure> {
-    let body = DeleteSession { session_id: request.session_id };
-    let (index, Answer::SessionDeleted { existed, variables }) = node.propose(&ask, Body::DeleteSession(body)).await?
+    let body = DeleteSession {
+        session_id: request.session_id,
+    };
+    let (index, Answer::SessionDeleted { existed, variables }) =
+        node.propose(&ask, Body::DeleteSession(body)).await?
     else {
         return Err(misfit());
     };
     // The session itself and its variables; 0 where there was none.
-    let resources_cleaned = if existed { wire::version(variables.saturating_add(1)) } else { 0 };
-    Ok(wire::at_index(index, CleanupSessionResponse { success: true, resources_cleaned }))
+    let resources_cleaned = if existed {
+        wire::version(variables.saturating_add(1))
+    } else {
+        0
+    };
+    Ok(wire::at_index(
+        index,
+        CleanupSessionResponse {
+            success: true,
+            resources_cleaned,
+        },
+    ))
 }

@@ -11,7 +11,16 @@ pub(super) async fn answer(
     ask: Ask,
     request: DeleteVariableRequest,
 ) -> Result<Response<DeleteVariableResponse>, Failure> {
-    let body = DeleteVariable { session_id: request.session_id, identifier: request.variable_identifier };
+    let body = DeleteVariable {
+        session_id: request.session_id,
+        identifier: request.variable_identifier,
+    };
     let (index, _) = node.propose(&ask, Body::DeleteVariable(body)).await?;
-    Ok(wire::at_index(index, DeleteVariableResponse { success: true, error_message: String::new() }))
+    Ok(wire::at_index(
+        index,
+        DeleteVariableResponse {
+            success: true,
+            error_message: String::new(),
+        },
+    ))
 }

@@ -10,7 +10,9 @@ pub(super) async fn answer(
     ask: Ask,
     request: GetSessionRequest,
 ) -> Result<Response<GetSessionResponse>, Failure> {
-    let read = node.read_session(&ask, &request.session_id, |_, session| Ok(wire::session(session.clone())));
+    let read = node.read_rows(&ask, &request.session_id, |_, session| {
+        Ok(wire::session(session.clone()))
+    });
     let (index, session) = read.await?;
     Ok(wire::at_index(index, session))
 }

@@ -11,12 +11,22 @@ pub(super) async fn answer(
     ask: Ask,
     request: GetVariableRequest,
 ) -> Result<Response<GetVariableResponse>, Failure> {
-    let GetVariableRequest { session_id, variable_identifier, .. } = request;
+    let GetVariableRequest {
+        session_id,
+        variable_identifier,
+        ..
+    } = request;
     let id = session_id.clone();
-    let read = node.read_session(&ask, &id, move |state, _| {
-        let row = state.rows().variable(&session_id, &variable_identifier)?;
+    let read = node.read_rows(&ask, &id, move |rows, _| {
+        let row = rows.variable(&session_id, &variable_identifier)?;
         row.ok_or_else(|| Rejection::no_variable(&variable_identifier).into())
     });
     let (index, row) = read.await?;
-    Ok(wire::at_index(index, GetVariableResponse { variable: Some(wire::variable(row)), from_cache: false }))
+    Ok(wire::at_index(
+        index,
+        GetVariableResponse {
+            variable: Some(wire::variable(row)),
+            from_cache: false,
+        },
+    ))
 }

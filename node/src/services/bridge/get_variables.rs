@@ -33,7 +33,10 @@ pub(super) async fn answer(
                     None => missing_variables.push(identifier),
                 }
             }
-            Ok(BatchGetVariablesResponse { variables, missing_variables })
+            Ok(BatchGetVariablesResponse {
+                variables,
+                missing_variables,
+            })
         })
     });
     let (index, response) = read.await?;

@@ -14,13 +14,23 @@ pub(super) async fn answer(
     ask: Ask,
     request: HeartbeatRequest,
 ) -> Result<Response<HeartbeatResponse>, Failure> {
-    let (index, session_valid) = match node.read_session(&ask, &request.session_id, |_, _| Ok(())).await {
+    let (index, session_valid) = match node
+        .read_rows(&ask, &request.session_id, |_, _| Ok(()))
+        .await
+    {
         Ok((index, ())) => (index, true),
-        Err(Failure::Rejected(Rejection { kind: RejectionKind::NotFound, .. })) => {
-            (*node.group.applied_index().borrow(), false)
-        }
+        Err(Failure::Rejected(Rejection {
+            kind: RejectionKind::NotFound,
+            ..
+        })) => (*node.group.applied_index().borrow(), false),
         Err(failure) => return Err(failure),
     };
     let server_time = Some(times::timestamp(wall_clock_ms()));
-    Ok(wire::at_index(index, HeartbeatResponse { server_time, session_valid }))
+    Ok(wire::at_index(
+        index,
+        HeartbeatResponse {
+            server_time,
+            session_valid,
+        },
+    ))
 }

@@ -19,9 +19,14 @@ pub(super) async fn answer(
     let body = CreateSession {
         session_id: session_id.clone(),
         metadata: request.metadata,
-        ttl_ms: ttl_ms(request.config.map_or(0, |config| config.ttl_seconds), node.settings.session.default_ttl_s)?,
+        ttl_ms: ttl_ms(
+            request.config.map_or(0, |config| config.ttl_seconds),
+            node.settings.session.default_ttl_s,
+        )?,
     };
-    let (index, Answer::SessionCreated { created }) = node.propose(&ask, Body::CreateSession(body)).await? else {
+    let (index, Answer::SessionCreated { created }) =
+        node.propose(&ask, Body::CreateSession(body)).await?
+    else {
         return Err(misfit());
     };
     let initial_variables = if created {
@@ -29,12 +34,21 @@ pub(super) async fn answer(
     } else {
         let id = session_id.clone();
         let read = node.read_session(&ask, &id, move |state, _| {
-            let rows = state.with_view(|view| view.list_variables(&session_id, None, INITIAL_VARIABLES_MAX))?;
-            Ok(rows.into_iter().map(|row| (row.name.clone(), wire::variable(row))).collect())
+            let rows = state
+                .with_view(|view| view.list_variables(&session_id, None, INITIAL_VARIABLES_MAX))?;
+            Ok(rows
+                .into_iter()
+                .map(|row| (row.name.clone(), wire::variable(row)))
+                .collect())
         });
         read.await?.1
     };
-    let available_tools = node.pools.tools().into_iter().map(|tool| (tool.name.clone(), tool)).collect();
+    let available_tools = node
+        .pools
+        .tools()
+        .into_iter()
+        .map(|tool| (tool.name.clone(), tool))
+        .collect();
     Ok(wire::at_index(
         index,
         InitializeSessionResponse {
@@ -51,7 +65,9 @@ fn ttl_ms(asked_s: i64, default_s: u64) -> Result<u64, Failure> {
     let seconds = match asked_s {
         0 => default_s,
         asked => u64::try_from(asked).map_err(|_| {
-            Failure::Invalid(format!("ttl_seconds is {asked}; hint: give a positive number, or 0 for the default"))
+            Failure::Invalid(format!(
+                "ttl_seconds is {asked}; hint: give a positive number, or 0 for the default"
+            ))
         })?,
     };
     Ok(seconds.saturating_mul(1_000))

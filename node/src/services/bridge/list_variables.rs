@@ -20,7 +20,12 @@ pub(super) async fn answer(
     ask: Ask,
     request: ListVariablesRequest,
 ) -> Result<Response<ListVariablesResponse>, Failure> {
-    let ListVariablesRequest { session_id, pattern, page_size, page_token } = request;
+    let ListVariablesRequest {
+        session_id,
+        pattern,
+        page_size,
+        page_token,
+    } = request;
     if pattern.len() > ID_BYTES_MAX {
         return Err(Failure::Invalid(format!(
             "pattern has {} bytes, the limit is {ID_BYTES_MAX}; hint: shorten it",
@@ -30,7 +35,11 @@ pub(super) async fn answer(
     let size = match usize::try_from(page_size) {
         Ok(0) => PAGE,
         Ok(size) if size <= PAGE => size,
-        _ => return Err(Failure::Invalid(format!("page_size is {page_size}; hint: give 1 to {PAGE}, or 0 for {PAGE}"))),
+        _ => {
+            return Err(Failure::Invalid(format!(
+                "page_size is {page_size}; hint: give 1 to {PAGE}, or 0 for {PAGE}"
+            )));
+        }
     };
     let id = session_id.clone();
     let read = node.read_session(&ask, &id, move |state, _| {
@@ -39,7 +48,13 @@ pub(super) async fn answer(
     });
     let (index, (rows, next_page_token)) = read.await?;
     let variables = rows.into_iter().map(wire::variable).collect();
-    Ok(wire::at_index(index, ListVariablesResponse { variables, next_page_token }))
+    Ok(wire::at_index(
+        index,
+        ListVariablesResponse {
+            variables,
+            next_page_token,
+        },
+    ))
 }
 
 /// Variables in the order of their names, from behind a name on; and the name behind which the next page begins.

@@ -61,17 +61,25 @@ impl Bridge {
         F: Future<Output = Result<Response<T>, Failure>>,
     {
         let metadata = request.metadata().clone();
-        self.answer(request, |node, ask, message| call(node, ask, metadata, message)).await
+        self.answer(request, |node, ask, message| {
+            call(node, ask, metadata, message)
+        })
+        .await
     }
 }
 
 fn unbuilt<T>(call: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("{call} is not built in this release; hint: see CHANGELOG.md")))
+    Err(Status::unimplemented(format!(
+        "{call} is not built in this release; hint: see CHANGELOG.md"
+    )))
 }
 
 #[tonic::async_trait]
 impl bridge_service_server::BridgeService for Bridge {
-    async fn ping(&self, request: Request<pb::PingRequest>) -> Result<Response<pb::PingResponse>, Status> {
+    async fn ping(
+        &self,
+        request: Request<pb::PingRequest>,
+    ) -> Result<Response<pb::PingResponse>, Status> {
         self.answer(request, ping::answer).await
     }
 
@@ -165,7 +173,8 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Result<Response<Self::ExecuteStreamingToolStream>, Status> {
-        self.answer_call(request, execute_streaming_tool::answer).await
+        self.answer_call(request, execute_streaming_tool::answer)
+            .await
     }
 
     async fn register_tools(
@@ -245,5 +254,7 @@ impl bridge_service_server::BridgeService for Bridge {
 
 /// A machine's answer of another kind than its command's: a defect, told as such.
 fn misfit() -> Failure {
-    Failure::Storage(std::io::Error::other("the machine's answer does not fit its command"))
+    Failure::Storage(std::io::Error::other(
+        "the machine's answer does not fit its command",
+    ))
 }

@@ -7,7 +7,14 @@ use tonic::Response;
 
 use crate::services::{Ask, Failure, Node};
 
-pub(super) async fn answer(_node: Arc<Node>, _ask: Ask, request: PingRequest) -> Result<Response<PingResponse>, Failure> {
+pub(super) async fn answer(
+    _node: Arc<Node>,
+    _ask: Ask,
+    request: PingRequest,
+) -> Result<Response<PingResponse>, Failure> {
     let message = format!("pong: {}", request.message);
-    Ok(Response::new(PingResponse { message, server_time: Some(times::timestamp(wall_clock_ms())) }))
+    Ok(Response::new(PingResponse {
+        message,
+        server_time: Some(times::timestamp(wall_clock_ms())),
+    }))
 }

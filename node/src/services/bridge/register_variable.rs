@@ -15,7 +15,11 @@ pub(super) async fn answer(
 ) -> Result<Response<RegisterVariableResponse>, Failure> {
     // The type's own message comes before that of a value which only fits another type.
     snakepit_machine::types::by_name(&request.r#type)?;
-    let value = value(request.initial_value.as_ref(), &request.initial_binary_value).map_err(Failure::Invalid)?;
+    let value = value(
+        request.initial_value.as_ref(),
+        &request.initial_binary_value,
+    )
+    .map_err(Failure::Invalid)?;
     let body = RegisterVariable {
         session_id: request.session_id,
         name: request.name,
@@ -24,7 +28,8 @@ pub(super) async fn answer(
         constraints_json: request.constraints_json,
         metadata: request.metadata,
     };
-    let (index, Answer::VariableRegistered { id, version }) = node.propose(&ask, Body::RegisterVariable(body)).await?
+    let (index, Answer::VariableRegistered { id, version }) =
+        node.propose(&ask, Body::RegisterVariable(body)).await?
     else {
         return Err(misfit());
     };

@@ -25,13 +25,30 @@ pub(super) async fn answer(
         updates: vec![update],
         metadata: request.metadata,
     };
-    let (index, Answer::VariablesSet { versions, mut refused }) = node.propose(&ask, Body::SetVariables(body)).await?
+    let (
+        index,
+        Answer::VariablesSet {
+            versions,
+            mut refused,
+        },
+    ) = node.propose(&ask, Body::SetVariables(body)).await?
     else {
         return Err(misfit());
     };
     if let Some(rejection) = refused.remove(&identifier) {
         return Err(rejection.into());
     }
-    let new_version = versions.get(&identifier).copied().map(wire::version).ok_or_else(misfit)?;
-    Ok(wire::at_index(index, SetVariableResponse { success: true, error_message: String::new(), new_version }))
+    let new_version = versions
+        .get(&identifier)
+        .copied()
+        .map(wire::version)
+        .ok_or_else(misfit)?;
+    Ok(wire::at_index(
+        index,
+        SetVariableResponse {
+            success: true,
+            error_message: String::new(),
+            new_version,
+        },
+    ))
 }

@@ -29,15 +29,24 @@ pub(super) async fn answer(
             "{identifier} has a version or a payload, but no value; hint: name it in updates as well"
         )));
     }
-    let body =
-        SetVariables { session_id: request.session_id, atomic: request.atomic, updates, metadata: request.metadata };
-    let (index, Answer::VariablesSet { versions, refused }) = node.propose(&ask, Body::SetVariables(body)).await? else {
+    let body = SetVariables {
+        session_id: request.session_id,
+        atomic: request.atomic,
+        updates,
+        metadata: request.metadata,
+    };
+    let (index, Answer::VariablesSet { versions, refused }) =
+        node.propose(&ask, Body::SetVariables(body)).await?
+    else {
         return Err(misfit());
     };
     let response = BatchSetVariablesResponse {
         // Nothing to do is done; otherwise it counts whether anything was applied.
         success: refused.is_empty() || !versions.is_empty(),
-        errors: refused.into_iter().map(|(identifier, rejection)| (identifier, rejection.message)).collect(),
+        errors: refused
+            .into_iter()
+            .map(|(identifier, rejection)| (identifier, rejection.message))
+            .collect(),
         new_versions: wire::versions(versions),
     };
     Ok(wire::at_index(index, response))
@@ -57,6 +66,9 @@ pub(super) fn value(any: Option<&Any>, binary: &[u8]) -> Result<Value, String> {
 
 /// The version that must hold; 0 takes any.
 pub(super) fn expected(version: i32) -> Result<u64, Failure> {
-    u64::try_from(version)
-        .map_err(|_| Failure::Invalid(format!("expected_version is {version}; hint: versions begin at 1, and 0 takes any")))
+    u64::try_from(version).map_err(|_| {
+        Failure::Invalid(format!(
+            "expected_version is {version}; hint: versions begin at 1, and 0 takes any"
+        ))
+    })
 }

@@ -46,7 +46,11 @@ pub(crate) async fn load<O: Operation>(
     stop: &mut watch::Receiver<bool>,
 ) -> Tally {
     let begin = Instant::now() + plan.warmup;
-    let window = Arc::new(Window { begin, over: AtomicBool::new(false), shards: Shards::new() });
+    let window = Arc::new(Window {
+        begin,
+        over: AtomicBool::new(false),
+        shards: Shards::new(),
+    });
     let mut running = JoinSet::new();
     for (number, client) in clients.into_iter().enumerate() {
         running.spawn(work(number, client, plan.timeout, Arc::clone(&window)));
@@ -59,7 +63,11 @@ pub(crate) async fn load<O: Operation>(
     let elapsed = Instant::now().saturating_duration_since(begin);
     let ended = async { while running.join_next().await.is_some() {} };
     // Operations that run now are waited for: leaving them out would hide the slowest.
-    let grace = if stopped { STOP_GRACE } else { plan.timeout + STOP_GRACE };
+    let grace = if stopped {
+        STOP_GRACE
+    } else {
+        plan.timeout + STOP_GRACE
+    };
     let _ = timeout(grace, ended).await;
     window.shards.sum(elapsed)
 }
@@ -77,7 +85,10 @@ async fn work<O: Operation>(number: usize, mut client: O, limit: Duration, windo
             Ok(Ok(())) => {}
             failed => {
                 if measured {
-                    let kind = failed.map_or_else(|_| "timeout".to_owned(), |kind| kind.err().unwrap_or_default());
+                    let kind = failed.map_or_else(
+                        |_| "timeout".to_owned(),
+                        |kind| kind.err().unwrap_or_default(),
+                    );
                     window.shards.failed(number, kind);
                 }
                 sleep(PAUSE_AFTER_FAILURE).await;
@@ -96,7 +107,11 @@ mod tests {
         async fn once(&mut self) -> Result<(), String> {
             sleep(self.0).await;
             self.1 += 1;
-            if self.1.is_multiple_of(5) { Err("fifth".to_owned()) } else { Ok(()) }
+            if self.1.is_multiple_of(5) {
+                Err("fifth".to_owned())
+            } else {
+                Ok(())
+            }
         }
     }
 
@@ -112,7 +127,11 @@ mod tests {
         let tally = load(clients, plan, &mut stop).await;
         assert_eq!(tally.elapsed, plan.duration);
         // 460 ms for five, the pause included: four of them are done well.
-        assert!((330..=350).contains(&tally.operations), "{}", tally.operations);
+        assert!(
+            (330..=350).contains(&tally.operations),
+            "{}",
+            tally.operations
+        );
         assert!((80..=90).contains(&tally.errors["fifth"]));
         assert!(tally.latency_ns.max() < 95_000_000);
     }
@@ -120,7 +139,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stop_ends_it() {
         let hour = Duration::from_secs(3_600);
-        let plan = Plan { warmup: Duration::ZERO, duration: hour, timeout: hour };
+        let plan = Plan {
+            warmup: Duration::ZERO,
+            duration: hour,
+            timeout: hour,
+        };
         let (stopping, mut stop) = watch::channel(false);
         let ask = async {
             sleep(Duration::from_secs(3)).await;

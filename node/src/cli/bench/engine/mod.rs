@@ -11,6 +11,5 @@ mod wire;
 pub(crate) use load::{Operation, Plan, load};
 pub(crate) use outage::{Outage, Write, median, outage};
 pub(crate) use row::Row;
-pub(crate) use spread::{CLIENTS_PER_CONNECTION, Spread};
-pub(crate) use tally::Tally;
+pub(crate) use spread::Spread;
 pub(crate) use wire::{Caller, kind};

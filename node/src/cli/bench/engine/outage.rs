@@ -24,7 +24,11 @@ pub(crate) trait Write: Send + 'static {
     /// How many endpoints it knows.
     fn endpoints(&self) -> usize;
     /// Try write `number` at an endpoint. A repeated one carries the same number.
-    fn attempt(&mut self, number: u64, endpoint: usize) -> impl Future<Output = Result<(), String>> + Send;
+    fn attempt(
+        &mut self,
+        number: u64,
+        endpoint: usize,
+    ) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// What was seen.
@@ -58,7 +62,10 @@ where
         }),
         Ok(Ok(_)) => Err("too few writes were acknowledged before the kill".to_owned()),
         Ok(Err(_)) => Err("the writer ended early".to_owned()),
-        Err(_) => Err(format!("no write was acknowledged within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!(
+            "no write was acknowledged within {} s",
+            PATIENCE.as_secs()
+        )),
     }
 }
 
@@ -68,7 +75,11 @@ struct Seen {
     failed_attempts: u64,
 }
 
-async fn write<W: Write>(mut writer: W, killed_at: Arc<OnceLock<Instant>>, tell: oneshot::Sender<Seen>) {
+async fn write<W: Write>(
+    mut writer: W,
+    killed_at: Arc<OnceLock<Instant>>,
+    tell: oneshot::Sender<Seen>,
+) {
     let (mut endpoint, mut number, mut failed_attempts) = (0, 0, 0);
     loop {
         let began = Instant::now();
@@ -76,7 +87,11 @@ async fn write<W: Write>(mut writer: W, killed_at: Arc<OnceLock<Instant>>, tell:
         let after_kill = killed_at.get().is_some_and(|killed| began >= *killed);
         match outcome {
             Ok(Ok(())) if after_kill => {
-                let seen = Seen { at: Instant::now(), writes_before: number, failed_attempts };
+                let seen = Seen {
+                    at: Instant::now(),
+                    writes_before: number,
+                    failed_attempts,
+                };
                 let _ = tell.send(seen);
                 return;
             }
@@ -120,8 +135,16 @@ mod tests {
         }
 
         async fn attempt(&mut self, _: u64, endpoint: usize) -> Result<(), String> {
-            let down = self.0.get().is_some_and(|since| since.elapsed() < Duration::from_millis(900));
-            sleep(Duration::from_millis(if down && endpoint == 0 { 1_000 } else { 10 })).await;
+            let down = self
+                .0
+                .get()
+                .is_some_and(|since| since.elapsed() < Duration::from_millis(900));
+            sleep(Duration::from_millis(if down && endpoint == 0 {
+                1_000
+            } else {
+                10
+            }))
+            .await;
             if down { Err("down".to_owned()) } else { Ok(()) }
         }
     }

@@ -33,7 +33,13 @@ pub(crate) struct Latency {
 
 impl Row {
     /// Of a tally.
-    pub fn new(op: &str, clients: usize, value_bytes: usize, connections: usize, tally: Tally) -> Self {
+    pub fn new(
+        op: &str,
+        clients: usize,
+        value_bytes: usize,
+        connections: usize,
+        tally: Tally,
+    ) -> Self {
         let elapsed_s = tally.elapsed.as_secs_f64();
         let latency = &tally.latency_ns;
         let at = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1_000.0;
@@ -44,7 +50,11 @@ impl Row {
             connections,
             elapsed_s,
             operations: tally.operations,
-            operations_per_s: if elapsed_s > 0.0 { tally.operations as f64 / elapsed_s } else { 0.0 },
+            operations_per_s: if elapsed_s > 0.0 {
+                tally.operations as f64 / elapsed_s
+            } else {
+                0.0
+            },
             latency_us: Latency {
                 mean: latency.mean() / 1_000.0,
                 p50: at(0.5),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 /// Clients that share a connection, unless the number of connections is given.
-pub(crate) const CLIENTS_PER_CONNECTION: usize = 32;
+const CLIENTS_PER_CONNECTION: usize = 32;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections to some endpoints, each endpoint in turn.
@@ -28,7 +28,10 @@ impl Spread {
                 .tcp_nodelay(true);
             Ok(endpoint.connect_lazy())
         };
-        (0..count.max(1)).map(dial).collect::<Result<_, _>>().map(Self)
+        (0..count.max(1))
+            .map(dial)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// How many connections there are.

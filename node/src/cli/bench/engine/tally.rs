@@ -32,7 +32,12 @@ impl Tally {
         let latency_ns =
             Histogram::new_with_bounds(LATENCY_MIN_NS, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
                 .expect("the bounds are sound");
-        Self { elapsed: Duration::ZERO, operations: 0, errors: BTreeMap::new(), latency_ns }
+        Self {
+            elapsed: Duration::ZERO,
+            operations: 0,
+            errors: BTreeMap::new(),
+            latency_ns,
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -40,7 +45,9 @@ impl Tally {
         for (kind, count) in &other.errors {
             *self.errors.entry(kind.clone()).or_default() += count;
         }
-        self.latency_ns.add(&other.latency_ns).expect("the bounds are the same");
+        self.latency_ns
+            .add(&other.latency_ns)
+            .expect("the bounds are the same");
     }
 }
 
@@ -66,13 +73,20 @@ impl Shards {
     /// One that did not.
     pub fn failed(&self, client: usize, kind: String) {
         let errors = &mut self.shard(client).errors;
-        let kind = if errors.len() < KINDS_MAX { kind } else { "other".to_owned() };
+        let kind = if errors.len() < KINDS_MAX {
+            kind
+        } else {
+            "other".to_owned()
+        };
         *errors.entry(kind).or_default() += 1;
     }
 
     /// All of them together.
     pub fn sum(&self, elapsed: Duration) -> Tally {
-        let mut sum = Tally { elapsed, ..Tally::new() };
+        let mut sum = Tally {
+            elapsed,
+            ..Tally::new()
+        };
         for number in 0..self.0.len() {
             sum.add(&self.shard(number));
         }

@@ -44,10 +44,14 @@ impl Caller {
         let mut request = Request::new(self.body.clone());
         request.metadata_mut().clone_from(&self.metadata);
         adorn(request.metadata_mut());
-        self.grpc.ready().await.map_err(|error| {
-            Status::unavailable(format!("there is no connection: {error}"))
-        })?;
-        let answer = self.grpc.unary(request, self.path.clone(), Prebuilt(PhantomData)).await?;
+        self.grpc
+            .ready()
+            .await
+            .map_err(|error| Status::unavailable(format!("there is no connection: {error}")))?;
+        let answer = self
+            .grpc
+            .unary(request, self.path.clone(), Prebuilt(PhantomData))
+            .await?;
         Ok(answer.into_inner())
     }
 }

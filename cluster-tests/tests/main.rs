@@ -2,4 +2,14 @@
 
 #![allow(missing_docs)]
 
+mod command_line;
 mod crashes;
+mod expiry;
+mod handover;
+mod protocol;
+mod quorum;
+mod refusals;
+mod requests;
+mod serving;
+mod snapshots;
+mod workers;

@@ -47,7 +47,7 @@ impl Intake {
             bytes,
             forwarded,
             stage: stage.clone(),
-            reply,
+            reply: Some(reply),
             _share: share,
         };
         match self.queue.try_send(group) {

@@ -26,6 +26,9 @@ use crate::types::{EncodedProposal, TypeConfig};
 /// Wait before commands that found no leader are tried again, unless leadership changes first.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
+/// What a message to a follower holds beside an entry, in bytes; a guess on the high side.
+const MESSAGE_OVERHEAD_BYTES: usize = 4 << 10;
+
 /// One entry's worth of commands, and how it went.
 struct Attempt {
     groups: Vec<Group>,
@@ -74,7 +77,7 @@ impl<S: StateStorage> Proposer<S> {
                 }
                 first = self.queue.recv(), if room => {
                     let Some(first) = first else { break };
-                    let groups = self.gather(&mut VecDeque::new(), Some(first));
+                    let groups = self.gather(&mut again, Some(first));
                     self.launch(groups, &mut flying, &mut again, &mut pause);
                 }
                 () = self.leadership.changed(), if pause.is_some() => pause = None,
@@ -92,30 +95,23 @@ impl<S: StateStorage> Proposer<S> {
         }
     }
 
-    /// As many groups as fit one entry: those that wait for another try first.
+    /// As many groups as fit one entry: those that wait for another try first. A large one travels alone, so
+    /// that no other is refused with it.
     fn gather(&mut self, again: &mut VecDeque<Group>, first: Option<Group>) -> Vec<Group> {
+        let (commands_max, bytes_max) = (self.options.proposal_commands_max, self.options.proposal_bytes_max);
         let (mut commands, mut bytes) = (0, 0);
-        let mut groups = Vec::new();
-        let mut take = |group: Group, groups: &mut Vec<Group>| {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut first = first;
+        while groups.is_empty() || (commands < commands_max && bytes < bytes_max) {
+            let next = first.take().or_else(|| again.pop_front()).or_else(|| self.queue.try_recv().ok());
+            let Some(group) = next else { break };
+            if group.bytes > bytes_max && !groups.is_empty() {
+                again.push_front(group);
+                break;
+            }
             commands += group.commands.len();
             bytes += group.bytes;
             groups.push(group);
-            commands < self.options.proposal_commands_max && bytes < self.options.proposal_bytes_max
-        };
-        if let Some(first) = first
-            && !take(first, &mut groups)
-        {
-            return groups;
-        }
-        while let Some(group) = again.pop_front() {
-            if !take(group, &mut groups) {
-                return groups;
-            }
-        }
-        while let Ok(group) = self.queue.try_recv() {
-            if !take(group, &mut groups) {
-                break;
-            }
         }
         groups
     }
@@ -129,7 +125,7 @@ impl<S: StateStorage> Proposer<S> {
     ) {
         let groups: Vec<Group> = groups
             .into_iter()
-            .filter(|group| !group.reply.is_closed())
+            .filter(|group| !group.is_abandoned())
             .collect();
         if groups.is_empty() {
             return;
@@ -233,6 +229,14 @@ async fn propose<S: StateStorage>(
     let encoded = payload::encode(&content);
     give_back(&mut groups, content, &lengths);
     let result = match encoded {
+        // An entry that no follower can be sent would stop the group.
+        Ok(bytes) if bytes.len() + MESSAGE_OVERHEAD_BYTES > options.message_bytes_max => {
+            Err(Failure::Final(ProposeError::TooLarge(format!(
+                "the write has {} bytes, the limit message_bytes_max is {}; hint: send less at once",
+                bytes.len(),
+                options.message_bytes_max
+            ))))
+        }
         Ok(bytes) => raft
             .client_write(EncodedProposal(bytes))
             .await

@@ -51,7 +51,7 @@ pub(crate) struct Group {
     /// From another node: not to be forwarded again.
     pub(crate) forwarded: bool,
     pub(crate) stage: Stage,
-    pub(crate) reply: oneshot::Sender<GroupResult>,
+    pub(crate) reply: Option<oneshot::Sender<GroupResult>>,
     /// Their share of the queue's bytes.
     pub(crate) _share: OwnedSemaphorePermit,
 }
@@ -65,8 +65,29 @@ impl Group {
         })
     }
 
-    pub(crate) fn answer(self, result: GroupResult) {
-        // Nobody may be waiting any more.
-        let _ = self.reply.send(result);
+    /// Whether nobody waits for an answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    pub(crate) fn answer(mut self, result: GroupResult) {
+        self.reply(result);
+    }
+
+    fn reply(&mut self, result: GroupResult) {
+        if let Some(reply) = self.reply.take() {
+            // Nobody may be waiting any more.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl Drop for Group {
+    /// What is dropped on its way, because the node stops, may have been done: another node that forwarded it
+    /// must not take it for undone and send it again.
+    fn drop(&mut self) {
+        let unsent = self.stage.give_up();
+        let unknown = || ProposeError::Unknown("the node stopped while the write was on its way".into());
+        self.reply(Err(if unsent { ProposeError::Stopping } else { unknown() }));
     }
 }

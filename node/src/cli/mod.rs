@@ -66,7 +66,16 @@ enum Verb {
 }
 
 /// Run what the command line asks for; the process's exit code.
-pub async fn main() -> ExitCode {
+pub fn main() -> ExitCode {
+    // The runtime is started here and not in main.rs, so that all code is generated once, in this crate.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return CliError::failed(format!("no threads can be started: {error}")).report(),
+    };
+    runtime.block_on(parse_and_run())
+}
+
+async fn parse_and_run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -137,7 +137,10 @@ fn calls_spread_over_free_slots_then_wait_then_are_refused() {
     let (third, _c) = bench.call(false);
     let (_, _d) = bench.call(false);
     let (_, mut refused) = bench.call(false);
-    assert_eq!(refused.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    assert_eq!(
+        refused.try_recv(),
+        Err(oneshot::error::TryRecvError::Closed)
+    );
     let sent: HashSet<_> = [bench.sent(1), bench.sent(2)]
         .into_iter()
         .flatten()

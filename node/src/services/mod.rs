@@ -5,6 +5,7 @@ mod audit;
 mod bridge;
 mod calls;
 mod cluster;
+mod gauges;
 mod glob;
 mod peers;
 mod ready;

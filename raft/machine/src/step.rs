@@ -114,7 +114,7 @@ fn first_answer<R: Rows>(rows: &R, time_ms: u64, command: &Command) -> Result<Op
     {
         return Ok(Some(row.answer));
     }
-    if matches!(command.body, Body::DeleteSession(_)) {
+    if matches!(command.body, Body::DeleteSession(_) | Body::ExpireSession(_)) {
         return Ok(rows.request("", &ended_request(session_id, request_id))?.map(|row| row.answer));
     }
     Ok(None)

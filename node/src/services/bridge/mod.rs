@@ -18,13 +18,14 @@ mod set_variables;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::Stream;
 use snakepit_proto::bridge::{self as pb, bridge_service_server};
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Ask, Failure, Node};
+use super::{Ask, Failure, Node, gauges};
 
 /// Serves [`bridge_service_server::BridgeService`], to clients and to workers alike.
 #[derive(Clone, Debug)]
@@ -37,23 +38,29 @@ impl Bridge {
     /// Read a request's metadata, answer it, and turn a failure into its status.
     async fn answer<M, T, F>(
         &self,
+        name: &'static str,
         request: Request<M>,
         call: impl FnOnce(Arc<Node>, Ask, M) -> F,
     ) -> Result<Response<T>, Status>
     where
         F: Future<Output = Result<Response<T>, Failure>>,
     {
+        let began = Instant::now();
         let (metadata, _, message) = request.into_parts();
         let answered = match self.0.ask(&metadata) {
             Ok(ask) => call(self.0.clone(), ask, message).await,
             Err(failure) => Err(failure),
         };
-        answered.map_err(|failure| self.0.status(failure))
+        let answered = answered.map_err(|failure| self.0.status(failure));
+        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        gauges::count(name, began, code);
+        answered
     }
 
     /// As [`Self::answer`], for calls of tools, which have their own deadlines.
     async fn answer_call<M, T, F>(
         &self,
+        name: &'static str,
         request: Request<M>,
         call: impl FnOnce(Arc<Node>, Ask, MetadataMap, M) -> F,
     ) -> Result<Response<T>, Status>
@@ -61,7 +68,7 @@ impl Bridge {
         F: Future<Output = Result<Response<T>, Failure>>,
     {
         let metadata = request.metadata().clone();
-        self.answer(request, |node, ask, message| {
+        self.answer(name, request, |node, ask, message| {
             call(node, ask, metadata, message)
         })
         .await
@@ -80,91 +87,91 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::PingRequest>,
     ) -> Result<Response<pb::PingResponse>, Status> {
-        self.answer(request, ping::answer).await
+        self.answer("Ping", request, ping::answer).await
     }
 
     async fn initialize_session(
         &self,
         request: Request<pb::InitializeSessionRequest>,
     ) -> Result<Response<pb::InitializeSessionResponse>, Status> {
-        self.answer(request, initialize_session::answer).await
+        self.answer("InitializeSession", request, initialize_session::answer).await
     }
 
     async fn cleanup_session(
         &self,
         request: Request<pb::CleanupSessionRequest>,
     ) -> Result<Response<pb::CleanupSessionResponse>, Status> {
-        self.answer(request, cleanup_session::answer).await
+        self.answer("CleanupSession", request, cleanup_session::answer).await
     }
 
     async fn get_session(
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        self.answer(request, get_session::answer).await
+        self.answer("GetSession", request, get_session::answer).await
     }
 
     async fn heartbeat(
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Result<Response<pb::HeartbeatResponse>, Status> {
-        self.answer(request, heartbeat::answer).await
+        self.answer("Heartbeat", request, heartbeat::answer).await
     }
 
     async fn get_variable(
         &self,
         request: Request<pb::GetVariableRequest>,
     ) -> Result<Response<pb::GetVariableResponse>, Status> {
-        self.answer(request, get_variable::answer).await
+        self.answer("GetVariable", request, get_variable::answer).await
     }
 
     async fn set_variable(
         &self,
         request: Request<pb::SetVariableRequest>,
     ) -> Result<Response<pb::SetVariableResponse>, Status> {
-        self.answer(request, set_variable::answer).await
+        self.answer("SetVariable", request, set_variable::answer).await
     }
 
     async fn get_variables(
         &self,
         request: Request<pb::BatchGetVariablesRequest>,
     ) -> Result<Response<pb::BatchGetVariablesResponse>, Status> {
-        self.answer(request, get_variables::answer).await
+        self.answer("GetVariables", request, get_variables::answer).await
     }
 
     async fn set_variables(
         &self,
         request: Request<pb::BatchSetVariablesRequest>,
     ) -> Result<Response<pb::BatchSetVariablesResponse>, Status> {
-        self.answer(request, set_variables::answer).await
+        self.answer("SetVariables", request, set_variables::answer).await
     }
 
     async fn register_variable(
         &self,
         request: Request<pb::RegisterVariableRequest>,
     ) -> Result<Response<pb::RegisterVariableResponse>, Status> {
-        self.answer(request, register_variable::answer).await
+        self.answer("RegisterVariable", request, register_variable::answer).await
     }
 
     async fn list_variables(
         &self,
         request: Request<pb::ListVariablesRequest>,
     ) -> Result<Response<pb::ListVariablesResponse>, Status> {
-        self.answer(request, list_variables::answer).await
+        self.answer("ListVariables", request, list_variables::answer).await
     }
 
     async fn delete_variable(
         &self,
         request: Request<pb::DeleteVariableRequest>,
     ) -> Result<Response<pb::DeleteVariableResponse>, Status> {
-        self.answer(request, delete_variable::answer).await
+        self.answer("DeleteVariable", request, delete_variable::answer).await
     }
 
     async fn execute_tool(
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Result<Response<pb::ExecuteToolResponse>, Status> {
-        self.answer_call(request, execute_tool::answer).await
+        self.answer_call("ExecuteTool", request, execute_tool::answer).await
     }
 
     type ExecuteStreamingToolStream = Answers<pb::ToolChunk>;
@@ -173,7 +180,7 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Result<Response<Self::ExecuteStreamingToolStream>, Status> {
-        self.answer_call(request, execute_streaming_tool::answer)
+        self.answer_call("ExecuteStreamingTool", request, execute_streaming_tool::answer)
             .await
     }
 

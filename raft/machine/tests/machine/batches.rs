@@ -206,7 +206,7 @@ fn a_batch_has_so_many_variables_and_no_more() {
 #[test]
 fn sizes_are_exact_and_merged_metadata_counts() {
     let limits = Limits { value_bytes_max: 10, metadata_bytes_max: 20, ..Limits::default() };
-    let mut machine = Machine { limits, ..Machine::default() };
+    let mut machine = Machine::limited(limits);
     machine.run(T0, create("s", TTL_MS)).outcome.unwrap();
     machine.run(T0, register("s", "t", "string", text(""))).outcome.unwrap();
     let one = |value: &str, metadata: BTreeMap<String, String>| {

@@ -79,7 +79,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn small() -> Machine {
     let limits = Limits { sessions_max: 2, variables_per_session_max: 3, ..Limits::default() };
-    Machine { limits, ..Machine::default() }
+    Machine::limited(limits)
 }
 
 /// Answers that must be given again.

@@ -63,6 +63,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// An empty one with other limits.
+    pub fn limited(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// One with a living session of [`TTL_MS`], created at [`T0`] without a request id.
     pub fn with_session(session_id: &str) -> Self {
         let mut machine = Self::default();

@@ -104,7 +104,7 @@ def _search(cluster: Cluster, steps: Path, trials: int) -> bool:
             if number == kill_at:
                 killed = next(node["node"] for node in cluster.status() if node.get("role") == "leader")
                 cluster.run("cluster", "kill", str(killed), "--dir", str(cluster.folder))
-                print(f"{RED}       the leader, node {killed}, was killed with SIGKILL; the search goes on{PLAIN}")
+                print(f"{RED}       node {killed}, the leader, was killed with SIGKILL{PLAIN}")
             if number == start_at and killed:
                 cluster.run("cluster", "start", str(killed), "--dir", str(cluster.folder))
                 print(f"{GREEN}       node {killed} is started again{PLAIN}")
@@ -122,7 +122,8 @@ def _search(cluster: Cluster, steps: Path, trials: int) -> bool:
 
 def _show(trial: dict[str, Any]) -> None:
     parameters = " ".join(f"{name}={_short(value)}" for name, value in trial["params"].items())
-    print(f"{trial['trial']:>5}  {trial['score']:.4f}  {trial['node']:>4}  {trial['ms']:>5.0f}  {DIM}{parameters}{PLAIN}")
+    numbers = f"{trial['trial']:>5}  {trial['score']:.4f}  {trial['node']:>4}  {trial['ms']:>5.0f}"
+    print(f"{numbers}  {DIM}{parameters}{PLAIN}")
 
 
 def _short(value: Any) -> str:
@@ -141,11 +142,14 @@ def _audit(cluster: Cluster) -> bool:
             print(f"{RED}the nodes have different logs after {CATCH_UP_S:.0f} s: {heads}{PLAIN}")
             return False
         time.sleep(0.1)
-    say("all nodes have caught up", f"{nodes[0]['position']} events, chain head {heads.pop()[:16]}…")
+    position = int(nodes[0]["position"])
+    say("all nodes have caught up", f"{position} events, chain head {str(heads.pop())[:16]}…")
     say("replaying and verifying the log of each node")
     print(cluster.run("log", "verify", "--endpoints", cluster.endpoints).rstrip())
     say("the last changes, with their authors")
-    print(cluster.run("log", "replay", "--endpoints", cluster.endpoints, "--from", str(nodes[0]["position"] - 5)).rstrip())
+    print(
+        cluster.run("log", "replay", "--endpoints", cluster.endpoints, "--from", str(position - 5)).rstrip()
+    )
     return True
 
 

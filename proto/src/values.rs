@@ -41,7 +41,7 @@ pub fn decode(any: &Any) -> Result<Value, BadValue> {
 pub fn encode(value: &Value) -> Any {
     Any {
         type_url: format!("{TYPE_URL_PREFIX}{}", value.type_name()),
-        value: to_json_text(value).into_bytes().into(),
+        value: to_json_text(value).into_bytes(),
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     fn any_of(name: &str, text: &str) -> Any {
         Any {
             type_url: format!("{TYPE_URL_PREFIX}{name}"),
-            value: text.as_bytes().to_vec().into(),
+            value: text.as_bytes().to_vec(),
         }
     }
 
@@ -194,11 +194,11 @@ mod tests {
     fn packed_wrappers_are_read() {
         let any = Any {
             type_url: "type.googleapis.com/google.protobuf.StringValue".into(),
-            value: "hello".to_owned().encode_to_vec().into(),
+            value: "hello".to_owned().encode_to_vec(),
         };
         assert_eq!(decode(&any), Ok(Value::String("hello".into())));
         let json = Any {
-            value: b"\"hello\"".to_vec().into(),
+            value: b"\"hello\"".to_vec(),
             ..any
         };
         assert_eq!(decode(&json), Ok(Value::String("hello".into())));
@@ -251,7 +251,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(url in ".*", bytes in any::<Vec<u8>>()) {
-            let _ = decode(&Any { type_url: url, value: bytes.into() });
+            let _ = decode(&Any { type_url: url, value: bytes });
         }
     }
 }

@@ -223,13 +223,15 @@ impl Group {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Barrier, ReadError> {
-        match tokio::time::timeout_at(deadline, self.inner.reads.barrier(consistency)).await {
-            Ok(barrier) => barrier,
-            Err(_) if self.inner.leadership.leader().is_none() => {
-                Err(ReadError::NoLeader { leader: None })
-            }
-            Err(_) => Err(ReadError::Deadline),
-        }
+        let reads = &self.inner.reads;
+        let Ok(confirmed) = tokio::time::timeout_at(deadline, reads.confirmed(consistency)).await
+        else {
+            // The leader may be known and gone: nobody has confirmed the read.
+            let leader = self.inner.leadership.leader();
+            return Err(ReadError::NoLeader { leader });
+        };
+        let applied = tokio::time::timeout_at(deadline, reads.applied(confirmed?)).await;
+        applied.map_err(|_| ReadError::Deadline)?
     }
 
     /// How the group stands.

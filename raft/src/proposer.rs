@@ -26,8 +26,8 @@ use crate::types::{EncodedProposal, TypeConfig};
 /// Wait before commands that found no leader are tried again, unless leadership changes first.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// What a message to a follower holds beside an entry, in bytes; a guess on the high side.
-const MESSAGE_OVERHEAD_BYTES: usize = 4 << 10;
+/// What a message to another node holds beside the bytes of its entries; a guess on the high side.
+const MESSAGE_OVERHEAD_BYTES: usize = 256 << 10;
 
 /// One entry's worth of commands, and how it went.
 struct Attempt {
@@ -87,9 +87,8 @@ impl<S: StateStorage> Proposer<S> {
             }
         }
         self.queue.close();
-        for group in again {
-            group.answer(Err(ProposeError::Stopping));
-        }
+        // Each is answered when it is dropped: not done, or unknown where an earlier try left a doubt.
+        drop(again);
         while let Ok(group) = self.queue.try_recv() {
             group.answer(Err(ProposeError::Stopping));
         }
@@ -151,6 +150,7 @@ impl<S: StateStorage> Proposer<S> {
                         let sent = send_off(mine);
                         flying.push(Box::pin(forward(
                             self.forwarder.clone(),
+                            self.options.clone(),
                             leader,
                             address.peer,
                             sent,
@@ -194,13 +194,20 @@ fn settle(attempt: Attempt, again: &mut VecDeque<Group>, pause: &mut Option<toki
             *pause = Some(tokio::time::Instant::now() + RETRY_AFTER);
             for group in attempt.groups {
                 match &failure {
-                    Failure::NotDone if !group.forwarded => again.push_back(group),
+                    Failure::NotDone if !group.forwarded => {
+                        group.stage.come_back();
+                        again.push_back(group);
+                    }
                     Failure::NotDone => group.answer(Err(ProposeError::NoLeader { leader: None })),
                     Failure::Unknown(_) if group.repeatable() && !group.forwarded => {
-                        again.push_back(group)
+                        group.stage.doubt();
+                        again.push_back(group);
                     }
                     Failure::Unknown(reason) => {
                         group.answer(Err(ProposeError::Unknown(reason.clone())))
+                    }
+                    Failure::Final(error) if group.stage.is_in_doubt() => {
+                        group.answer(Err(ProposeError::Unknown(error.to_string())));
                     }
                     Failure::Final(error) => group.answer(Err(error.clone())),
                 }
@@ -229,13 +236,8 @@ async fn propose<S: StateStorage>(
     let encoded = payload::encode(&content);
     give_back(&mut groups, content, &lengths);
     let result = match encoded {
-        // An entry that no follower can be sent would stop the group.
-        Ok(bytes) if bytes.len() + MESSAGE_OVERHEAD_BYTES > options.message_bytes_max => {
-            Err(Failure::Final(ProposeError::TooLarge(format!(
-                "the write has {} bytes, the limit message_bytes_max is {}; hint: send less at once",
-                bytes.len(),
-                options.message_bytes_max
-            ))))
+        Ok(bytes) if bytes.len() > entry_bytes_max(&options) => {
+            Err(Failure::Final(too_large(bytes.len(), &options)))
         }
         Ok(bytes) => raft
             .client_write(EncodedProposal(bytes))
@@ -273,12 +275,32 @@ fn failure_of(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Fai
     }
 }
 
+/// Largest entry: an append to a follower may hold others before it, and must still fit a message. One that
+/// did not would stop the group.
+fn entry_bytes_max(options: &RaftOptions) -> usize {
+    let beside = options.append_bytes_max.saturating_add(MESSAGE_OVERHEAD_BYTES);
+    options.message_bytes_max.saturating_sub(beside).max(options.message_bytes_max / 2)
+}
+
+fn too_large(bytes: usize, options: &RaftOptions) -> ProposeError {
+    ProposeError::TooLarge(format!(
+        "the write has {bytes} bytes, {} is the most that message_bytes_max allows; hint: send less at once",
+        entry_bytes_max(options)
+    ))
+}
+
 async fn forward(
     forwarder: Forwarder,
+    options: Arc<RaftOptions>,
     leader: u64,
     address: String,
     groups: Vec<Group>,
 ) -> Attempt {
+    // A message that is refused would break the stream, and with it all that others wait for on it.
+    let bytes = groups.iter().map(|group| group.bytes).sum();
+    if bytes > entry_bytes_max(&options) {
+        return Attempt { groups, result: Err(Failure::Final(too_large(bytes, &options))) };
+    }
     let commands = groups
         .iter()
         .flat_map(|group| &group.commands)

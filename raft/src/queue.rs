@@ -14,6 +14,7 @@ pub(crate) type GroupResult = Result<(u64, Vec<Outcome>), ProposeError>;
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const GIVEN_UP: u8 = 2;
+const IN_DOUBT: u8 = 3;
 
 /// Whether commands have left, decided once between the one who sends and the one who gives up.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +28,11 @@ impl Stage {
             .compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire)
         {
             Ok(_) => true,
-            Err(now) => now == SENT,
+            Err(now) => now == SENT || now == IN_DOUBT,
         }
     }
 
-    /// True where the commands were never sent, and never will be.
+    /// True where the commands were not done, and never will be.
     pub(crate) fn give_up(&self) -> bool {
         match self
             .0
@@ -40,6 +41,25 @@ impl Stage {
             Ok(_) => true,
             Err(now) => now == GIVEN_UP,
         }
+    }
+
+    /// What was sent was definitely not done: it waits again, unless an earlier try left a doubt.
+    pub(crate) fn come_back(&self) {
+        let _ = self
+            .0
+            .compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// What was sent may have been done, whatever becomes of further tries.
+    pub(crate) fn doubt(&self) {
+        let _ = self
+            .0
+            .compare_exchange(SENT, IN_DOUBT, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether an earlier try may have done what was sent.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.0.load(Ordering::Acquire) == IN_DOUBT
     }
 }
 

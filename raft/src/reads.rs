@@ -90,8 +90,8 @@ impl Reads {
         }
     }
 
-    /// Wait until a read may be answered here.
-    pub(crate) async fn barrier(&self, consistency: Consistency) -> Result<Barrier, ReadError> {
+    /// Have the leader confirm from where on a read may be answered; see [`Reads::applied`].
+    pub(crate) async fn confirmed(&self, consistency: Consistency) -> Result<Barrier, ReadError> {
         let ask = match consistency {
             Consistency::Stale => {
                 return Ok(Barrier {
@@ -103,12 +103,17 @@ impl Reads {
             Consistency::Lease => &self.lease,
         };
         let (index, time_ms) = wait(ask).await?;
+        Ok(Barrier { index, time_ms })
+    }
+
+    /// Wait until this node has applied what a confirmed read must see.
+    pub(crate) async fn applied(&self, barrier: Barrier) -> Result<Barrier, ReadError> {
         let mut applied = self.applied.clone();
         applied
-            .wait_for(|applied| *applied >= index)
+            .wait_for(|applied| *applied >= barrier.index)
             .await
             .map_err(|_| ReadError::Stopping)?;
-        Ok(Barrier { index, time_ms })
+        Ok(barrier)
     }
 
     /// Confirm, for another node, that this one leads: the index and the clock.

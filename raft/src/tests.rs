@@ -35,6 +35,24 @@ fn what_is_sent_cannot_be_given_up_nor_the_other_way_round() {
 }
 
 #[test]
+fn what_came_back_undone_can_be_given_up_unless_an_earlier_try_left_a_doubt() {
+    let undone = Stage::default();
+    assert!(undone.send());
+    undone.come_back();
+    assert!(undone.give_up());
+    assert!(!undone.send());
+    undone.come_back();
+    assert!(!undone.send(), "given up is given up");
+
+    let doubtful = Stage::default();
+    assert!(doubtful.send());
+    doubtful.doubt();
+    assert!(doubtful.send());
+    doubtful.come_back();
+    assert!(!doubtful.give_up());
+}
+
+#[test]
 fn of_one_who_sends_and_one_who_gives_up_exactly_one_wins() {
     for _ in 0..2_000 {
         let stage = Stage::default();

@@ -12,6 +12,10 @@ use tonic::metadata::MetadataMap;
 use super::{Failure, Node};
 use crate::pool::CallContext;
 
+/// A request gives up so much before its caller does, and a tenth of its time at most: at the deadline
+/// itself the caller's own clock would end it, and nobody would learn whether it is done.
+const ANSWER_AHEAD_MAX: Duration = Duration::from_millis(100);
+
 /// A request, apart from its message.
 #[derive(Debug)]
 pub struct Ask {
@@ -68,7 +72,7 @@ impl Node {
         Ok(Ask {
             origin,
             consistency: consistency(metadata)?,
-            deadline: Instant::now() + asked.map_or(longest, |asked| asked.min(longest)),
+            deadline: Instant::now() + asked.map_or(longest, |asked| ahead(asked).min(longest)),
             has_deadline: asked.is_some(),
             call,
             _place: place,
@@ -77,8 +81,13 @@ impl Node {
 
     /// The deadline that the caller named, however late it is: calls of tools may take longer than requests.
     pub(super) fn named_deadline(metadata: &MetadataMap) -> Result<Option<Duration>, Failure> {
-        timeout(metadata)
+        Ok(timeout(metadata)?.map(ahead))
     }
+}
+
+/// When to answer a caller who waits so long.
+fn ahead(asked: Duration) -> Duration {
+    asked - (asked / 10).min(ANSWER_AHEAD_MAX)
 }
 
 fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<&'a str>, Failure> {

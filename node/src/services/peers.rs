@@ -1,7 +1,7 @@
 //! The other nodes' workers: which tools they offer, how busy they are, and calls sent there.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +29,38 @@ struct Peer {
     client: CallsClient<Channel>,
     /// What it last said of itself; nothing where it does not answer.
     seen: Mutex<Option<CapacityResponse>>,
-    /// Calls sent there since it last spoke.
+    /// Calls sent there since it last spoke, and not answered.
     sent: AtomicU32,
+    /// How often it has spoken.
+    looks: AtomicU64,
+}
+
+/// A call that was sent to a peer. When it ends its slot is free again, without waiting for the next look.
+#[derive(Debug)]
+struct Sent {
+    peer: Arc<Peer>,
+    look: u64,
+}
+
+impl Sent {
+    fn to(peer: &Arc<Peer>) -> Self {
+        let look = peer.looks.load(Ordering::Relaxed);
+        peer.sent.fetch_add(1, Ordering::Relaxed);
+        Self { peer: peer.clone(), look }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let mut seen = self.peer.seen();
+        if self.peer.looks.load(Ordering::Relaxed) == self.look {
+            let less = |sent: u32| sent.checked_sub(1);
+            let _ = self.peer.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        } else if let Some(seen) = &mut *seen {
+            // What it said last was said while it had the call.
+            seen.free = (seen.free + 1).min(seen.slots);
+        }
+    }
 }
 
 impl Peer {
@@ -79,6 +109,7 @@ impl Peers {
                     client,
                     seen: Mutex::default(),
                     sent: AtomicU32::new(0),
+                    looks: AtomicU64::new(0),
                 };
                 Some((member.id, Arc::new(peer)))
             })
@@ -121,7 +152,7 @@ impl Peers {
     /// Run a call on another node.
     pub async fn execute(&self, id: u64, call: RoutedCall) -> Result<ExecuteToolResponse, Status> {
         let peer = self.peer(id)?;
-        peer.sent.fetch_add(1, Ordering::Relaxed);
+        let _sent = Sent::to(peer);
         let done = peer.client.clone().execute(call).await;
         done.map(tonic::Response::into_inner)
             .map_err(|status| lost(id, status))
@@ -135,16 +166,17 @@ impl Peers {
     ) -> Result<impl Stream<Item = Result<ToolChunk, Status>> + Send + 'static + use<>, Status>
     {
         let peer = self.peer(id)?;
-        peer.sent.fetch_add(1, Ordering::Relaxed);
+        let sent = Sent::to(peer);
         let chunks = peer
             .client
             .clone()
             .execute_stream(call)
             .await
             .map_err(|status| lost(id, status))?;
-        Ok(chunks
-            .into_inner()
-            .map(move |chunk| chunk.map_err(|status| lost(id, status))))
+        Ok(chunks.into_inner().map(move |chunk| {
+            let _sent = &sent;
+            chunk.map_err(|status| lost(id, status))
+        }))
     }
 }
 
@@ -152,11 +184,15 @@ async fn look(peer: Arc<Peer>) {
     loop {
         let mut client = peer.client.clone();
         let seen = tokio::time::timeout(LOOK_TIMEOUT, client.capacity(CapacityRequest {})).await;
-        peer.sent.store(0, Ordering::Relaxed);
-        *peer.seen() = seen
-            .ok()
-            .and_then(Result::ok)
-            .map(tonic::Response::into_inner);
+        {
+            let mut held = peer.seen();
+            peer.looks.fetch_add(1, Ordering::Relaxed);
+            peer.sent.store(0, Ordering::Relaxed);
+            *held = seen
+                .ok()
+                .and_then(Result::ok)
+                .map(tonic::Response::into_inner);
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -118,6 +118,21 @@ fn message(failure: &Failure) -> String {
     }
 }
 
+/// Bytes of a message at most. It travels as a header, up to three times as long, and a connection whose
+/// headers grow beyond 16 KiB is closed with all that is on it.
+const MESSAGE_BYTES_MAX: usize = 4_000;
+
+/// A message that quotes what was sent, however long that is: its begin and its end, where the hint is.
+fn clip(message: String) -> String {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return message;
+    }
+    let head = message.floor_char_boundary(MESSAGE_BYTES_MAX / 2);
+    let tail = message.ceil_char_boundary(message.len() - MESSAGE_BYTES_MAX / 2);
+    let left_out = tail - head;
+    format!("{}… ({left_out} bytes left out) …{}", &message[..head], &message[tail..])
+}
+
 impl Node {
     /// The status of a failure.
     pub(super) fn status(&self, failure: Failure) -> Status {
@@ -128,7 +143,7 @@ impl Node {
         if code == Code::DataLoss {
             tracing::error!(?failure, "a request found damaged data");
         }
-        let mut status = Status::new(code, message(&failure));
+        let mut status = Status::new(code, clip(message(&failure)));
         let metadata = status.metadata_mut();
         metadata.insert(
             headers::ERROR_KIND,

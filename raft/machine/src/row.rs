@@ -37,6 +37,15 @@ pub enum RowPrefix {
 }
 
 impl RowPrefix {
+    /// The least key that can belong here; those that do follow each other.
+    pub(crate) fn first_key(&self) -> RowKey {
+        match self {
+            Self::Variables(session_id) => RowKey::Variable(session_id.clone(), String::new()),
+            Self::Requests(session_id) => RowKey::Request(session_id.clone(), String::new()),
+            Self::RequestOrders(session_id) => RowKey::RequestOrder(session_id.clone(), 0),
+        }
+    }
+
     /// Whether a row belongs here.
     pub fn covers(&self, key: &RowKey) -> bool {
         match (self, key) {

@@ -3,6 +3,7 @@
 
 mod append;
 mod channels;
+mod heartbeat;
 mod snapshot;
 mod vote;
 
@@ -39,16 +40,20 @@ pub(crate) struct Network {
 
 impl Network {
     fn connection(&self, target: u64, node: &NodeAddress, purpose: Purpose) -> Connection {
-        let channel = self.channels.get(target, &node.peer, purpose);
         let limit = self.channels.message_bytes_max();
-        let client = RaftClient::new(channel)
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit);
+        let client = |purpose| {
+            RaftClient::new(self.channels.get(target, &node.peer, purpose))
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit)
+        };
         Connection {
             local: self.channels.local(),
             target,
-            client,
+            client: client(purpose),
+            control: client(Purpose::Control),
+            purpose,
             failures: append::Failures::default(),
+            idle: None,
         }
     }
 }
@@ -75,7 +80,11 @@ pub(crate) struct Connection {
     local: u64,
     target: u64,
     client: RaftClient<Channel>,
+    /// For votes, which must not wait behind appends.
+    control: RaftClient<Channel>,
+    purpose: Purpose,
     failures: append::Failures,
+    idle: Option<heartbeat::Idle>,
 }
 
 impl Connection {
@@ -133,6 +142,10 @@ impl NetStreamAppend<TypeConfig> for Connection {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        if self.purpose == Purpose::Control {
+            let answers = heartbeat::exchange(self, input, option);
+            return Box::pin(std::future::ready(Ok(answers)));
+        }
         Box::pin(append::stream(self, input, option))
     }
 }

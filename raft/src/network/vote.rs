@@ -18,7 +18,7 @@ pub(super) async fn ask(
     pre: bool,
 ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
     let message = wire::vote_request(request);
-    let mut client = connection.client.clone();
+    let mut client = connection.control.clone();
     let call = async move {
         if pre {
             client.pre_vote(message).await
@@ -42,7 +42,7 @@ pub(super) async fn transfer(
         to: *request.to_node_id(),
         last: request.last_log_id().map(wire::id),
     };
-    let mut client = connection.client.clone();
+    let mut client = connection.control.clone();
     let call = async move { client.transfer_leader(message).await };
     let response = connection
         .bounded(RPCTypes::TransferLeader, option.hard_ttl(), call)

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use snakepit_machine::{Body, DeleteVariable};
+use snakepit_machine::{Answer, Body, DeleteVariable};
 use snakepit_proto::bridge::{DeleteVariableRequest, DeleteVariableResponse};
 use tonic::Response;
 
+use super::misfit;
 use crate::services::{Ask, Failure, Node, wire};
 
 pub(super) async fn answer(
@@ -15,7 +16,10 @@ pub(super) async fn answer(
         session_id: request.session_id,
         identifier: request.variable_identifier,
     };
-    let (index, _) = node.propose(&ask, Body::DeleteVariable(body)).await?;
+    let (index, Answer::VariableDeleted) = node.propose(&ask, Body::DeleteVariable(body)).await?
+    else {
+        return Err(misfit());
+    };
     Ok(wire::at_index(
         index,
         DeleteVariableResponse {

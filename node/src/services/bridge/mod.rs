@@ -259,9 +259,9 @@ impl bridge_service_server::BridgeService for Bridge {
     }
 }
 
-/// A machine's answer of another kind than its command's: a defect, told as such.
+/// The kept answer is to another kind of request: the id of this one has been used before.
 fn misfit() -> Failure {
-    Failure::Storage(std::io::Error::other(
-        "the machine's answer does not fit its command",
-    ))
+    let message = "the request id has named another kind of request; \
+                   hint: give each request an id of its own";
+    Failure::Invalid(message.to_owned())
 }

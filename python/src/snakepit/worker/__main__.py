@@ -53,7 +53,8 @@ def _run(worker: Worker) -> int:
         import uvloop
     except ImportError:
         return asyncio.run(worker.run())
-    return uvloop.run(worker.run())
+    code: int = uvloop.run(worker.run())
+    return code
 
 
 if __name__ == "__main__":

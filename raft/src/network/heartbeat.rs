@@ -1,0 +1,79 @@
+//! Heartbeats: one exchange after another over a stream that stays open, so that a heartbeat or a read
+//! barrier costs one message each way. Whoever drops an exchange in the middle drops the stream with it.
+
+use futures_util::{Stream, StreamExt};
+use openraft::OptionalSend;
+use openraft::base::BoxStream;
+use openraft::error::RPCError;
+use openraft::network::{RPCOption, RPCTypes};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use snakepit_proto::peer;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::{Connection, bad_message, unreachable_peer};
+use crate::convert::wire;
+use crate::types::TypeConfig;
+
+type Answer = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
+/// A stream with nothing on its way.
+#[derive(Debug)]
+pub(super) struct Idle {
+    requests: mpsc::Sender<peer::AppendRequest>,
+    responses: Streaming<peer::AppendResponse>,
+}
+
+pub(super) fn exchange<'s, S>(
+    connection: &'s mut Connection,
+    input: S,
+    option: RPCOption,
+) -> BoxStream<'s, Answer>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+{
+    let answers = futures_util::stream::unfold(Some((connection, input)), move |state| {
+        let option = option.clone();
+        async move {
+            let (connection, mut input) = state?;
+            let request = input.next().await?;
+            let answer = once(connection, request, &option).await;
+            let goes_on = matches!(answer, Ok(Ok(_)));
+            Some((answer, goes_on.then_some((connection, input))))
+        }
+    });
+    Box::pin(answers)
+}
+
+async fn once(
+    connection: &mut Connection,
+    request: AppendEntriesRequest<TypeConfig>,
+    option: &RPCOption,
+) -> Answer {
+    let request = wire::append(request).map_err(bad_message)?;
+    let mut idle = match connection.idle.take() {
+        Some(idle) => idle,
+        None => open(connection, option).await?,
+    };
+    let lost = || bad_message("the heartbeat's stream has ended");
+    idle.requests.send(request).await.map_err(|_| lost())?;
+    let response = match idle.responses.message().await {
+        Ok(Some(response)) => wire::from_appended(response).map_err(bad_message)?,
+        Ok(None) => return Err(lost()),
+        Err(status) => return Err(unreachable_peer(&status)),
+    };
+    // After a conflict or a higher vote the peer ends the stream.
+    if response.is_ok() {
+        connection.idle = Some(idle);
+    }
+    Ok(response)
+}
+
+async fn open(connection: &Connection, option: &RPCOption) -> Result<Idle, RPCError<TypeConfig>> {
+    let (requests, outgoing) = mpsc::channel(1);
+    let mut client = connection.client.clone();
+    let opening = client.append(ReceiverStream::new(outgoing));
+    let responses = connection.bounded(RPCTypes::AppendEntries, option.hard_ttl(), opening).await?;
+    Ok(Idle { requests, responses: responses.into_inner() })
+}

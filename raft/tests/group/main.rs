@@ -1,0 +1,7 @@
+//! Three nodes over real loopback connections, with stores on disk.
+
+mod cluster;
+mod faults;
+mod life;
+mod proxy;
+mod snapshots;

@@ -41,18 +41,33 @@ impl Cluster {
     /// hold the same there.
     pub async fn agree(&self) -> Agreed {
         eventually("all nodes stand at the same index", || async {
-            let newest = self.statuses().await?.iter().map(|s| s.committed_index).max().unwrap_or(0);
+            let newest = self
+                .statuses()
+                .await?
+                .iter()
+                .map(|s| s.committed_index)
+                .max()
+                .unwrap_or(0);
             let asked = self.up().into_iter().map(|id| async move {
                 let digest = self.at(id).digest(newest).await;
-                digest.map(|digest| (id, Agreed::of(&digest))).map_err(|error| error.to_string())
+                digest
+                    .map(|digest| (id, Agreed::of(&digest)))
+                    .map_err(|error| error.to_string())
             });
-            let told = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let told = join_all(asked)
+                .await
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?;
             let (_, first) = told.first().cloned().ok_or("no node is up")?;
             if told.iter().any(|(_, other)| other.index != first.index) {
                 return Err(format!("{told:?}"));
             }
             for (id, other) in &told {
-                assert_eq!(*other, first, "node {id} and node {} differ at {}", told[0].0, first.index);
+                assert_eq!(
+                    *other, first,
+                    "node {id} and node {} differ at {}",
+                    told[0].0, first.index
+                );
             }
             Ok(first)
         })
@@ -66,7 +81,11 @@ impl Cluster {
         let mut folded = Vec::new();
         for id in self.up() {
             let (replay, events) = fold(&self.at(id), agreed.position).await;
-            assert_eq!(replay.chain_head().to_vec(), agreed.chain_head, "node {id}: chain head");
+            assert_eq!(
+                replay.chain_head().to_vec(),
+                agreed.chain_head,
+                "node {id}: chain head"
+            );
             let digest = replay.rows_digest().expect("rows can be encoded");
             assert_eq!(digest.hash.to_vec(), agreed.rows_digest, "node {id}: rows");
             assert_eq!(digest.rows, agreed.rows, "node {id}: number of rows");
@@ -83,7 +102,10 @@ pub async fn fold(client: &Client, position: u64) -> (Replay, Vec<Event>) {
     if position == 0 {
         return (replay, events);
     }
-    let mut stored = client.read_events(EventQuery { limit: position, ..EventQuery::default() });
+    let mut stored = client.read_events(EventQuery {
+        limit: position,
+        ..EventQuery::default()
+    });
     while let Some(event) = stored.next().await {
         let event = event.expect("events can be read");
         let stored = StoredEvent {
@@ -91,7 +113,11 @@ pub async fn fold(client: &Client, position: u64) -> (Replay, Vec<Event>) {
             bytes: event.event.to_vec(),
             hash: event.hash.as_ref().try_into().expect("a hash has 32 bytes"),
         };
-        events.push(replay.feed(&stored).unwrap_or_else(|error| panic!("{error}")));
+        events.push(
+            replay
+                .feed(&stored)
+                .unwrap_or_else(|error| panic!("{error}")),
+        );
     }
     assert_eq!(replay.position(), position, "all events were sent");
     (replay, events)
@@ -99,10 +125,16 @@ pub async fn fold(client: &Client, position: u64) -> (Replay, Vec<Event>) {
 
 /// Events of one session that a node has.
 pub async fn session_events(client: &Client, session: &str) -> Vec<Event> {
-    let query = EventQuery { session: session.into(), ..EventQuery::default() };
+    let query = EventQuery {
+        session: session.into(),
+        ..EventQuery::default()
+    };
     let stored: Vec<_> = client.read_events(query).collect().await;
     let decode = |event: snakepit_client::StoredEvent| {
         snakepit_proto::events::decode(&event.event).expect("an event that can be read")
     };
-    stored.into_iter().map(|event| decode(event.expect("events can be read"))).collect()
+    stored
+        .into_iter()
+        .map(|event| decode(event.expect("events can be read")))
+        .collect()
 }

@@ -53,7 +53,13 @@ impl Cluster {
         let address = own_address();
         let mark = format!("{}-{address}", uuid::Uuid::new_v4().simple());
         let nodes = (1..=spec.nodes).map(|id| Node::new(&spec, id, address, dir.path(), &mark));
-        Self { nodes: nodes.collect(), spec, address, mark, _dir: dir }
+        Self {
+            nodes: nodes.collect(),
+            spec,
+            address,
+            mark,
+            _dir: dir,
+        }
     }
 
     /// Start all nodes, and wait until they are ready.
@@ -73,13 +79,19 @@ impl Cluster {
 
     /// Numbers of the nodes that are up and not paused.
     pub fn up(&self) -> Vec<u64> {
-        let up = self.nodes.iter().filter(|node| node.is_started() && !node.is_paused());
+        let up = self
+            .nodes
+            .iter()
+            .filter(|node| node.is_started() && !node.is_paused());
         up.map(|node| node.id).collect()
     }
 
     /// Numbers of all nodes but this one.
     pub fn others(&self, id: u64) -> Vec<u64> {
-        self.ids().into_iter().filter(|other| *other != id).collect()
+        self.ids()
+            .into_iter()
+            .filter(|other| *other != id)
+            .collect()
     }
 
     /// A node, to do something to it.
@@ -125,7 +137,11 @@ impl Cluster {
 
     /// Where a node serves clients.
     pub fn endpoint(&self, id: u64) -> Endpoint {
-        self.node_ref(id).addresses.client.parse().expect("an endpoint")
+        self.node_ref(id)
+            .addresses
+            .client
+            .parse()
+            .expect("an endpoint")
     }
 
     /// A client of all nodes that begins with this one.
@@ -149,7 +165,10 @@ impl Cluster {
     /// Status of a node, where it answers.
     pub async fn try_status(&self, id: u64) -> Result<StatusResponse, String> {
         let client = self.at(id).with_timeout(STATUS);
-        client.status().await.map_err(|error| format!("node {id}: {error}"))
+        client
+            .status()
+            .await
+            .map_err(|error| format!("node {id}: {error}"))
     }
 
     /// Status of a node.
@@ -159,12 +178,18 @@ impl Cluster {
 
     /// Status of all nodes that are up.
     pub async fn statuses(&self) -> Result<Vec<StatusResponse>, String> {
-        join_all(self.up().into_iter().map(|id| self.try_status(id))).await.into_iter().collect()
+        join_all(self.up().into_iter().map(|id| self.try_status(id)))
+            .await
+            .into_iter()
+            .collect()
     }
 
     /// The leader: the one that all nodes which are up agree on.
     pub async fn leader(&self) -> u64 {
-        eventually("the nodes agree on a leader", || async { agreed(&self.statuses().await?) }).await
+        eventually("the nodes agree on a leader", || async {
+            agreed(&self.statuses().await?)
+        })
+        .await
     }
 
     /// A node that follows.
@@ -177,7 +202,11 @@ impl Cluster {
     /// Wait until all nodes that are up have a leader, all that it has committed, and their workers.
     pub async fn wait_ready(&mut self) {
         for node in &mut self.nodes {
-            assert!(!node.is_started() || node.is_running(), "node {} has ended", node.id);
+            assert!(
+                !node.is_started() || node.is_running(),
+                "node {} has ended",
+                node.id
+            );
         }
         within(READY, "the nodes are ready", || async {
             let statuses = self.statuses().await?;
@@ -199,9 +228,15 @@ impl Cluster {
 }
 
 fn agreed(statuses: &[StatusResponse]) -> Result<u64, String> {
-    let views: Vec<_> =
-        statuses.iter().map(|s| (s.node_id, s.role.clone(), s.term, s.leader_id)).collect();
-    let leads = |id: u64| views.iter().any(|(of, role, ..)| *of == id && role == "leader");
+    let views: Vec<_> = statuses
+        .iter()
+        .map(|s| (s.node_id, s.role.clone(), s.term, s.leader_id))
+        .collect();
+    let leads = |id: u64| {
+        views
+            .iter()
+            .any(|(of, role, ..)| *of == id && role == "leader")
+    };
     match views.first() {
         Some((_, _, term, leader))
             if leads(*leader) && views.iter().all(|(_, _, t, l)| (t, l) == (term, leader)) =>

@@ -5,6 +5,9 @@
 //! decides whether that can be. Nothing here reads a node's files while it runs: nodes are asked through
 //! their public interfaces.
 
+// What a failed test shows, and the seeds that give it again, go to the test's output.
+#![allow(clippy::print_stdout)]
+
 pub mod audit;
 pub mod cluster;
 pub mod deadline;

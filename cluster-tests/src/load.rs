@@ -63,7 +63,13 @@ impl Shared {
             self.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
         let (key, kept) = (key.clone(), told.clone());
-        self.history().push(Operation { key, asked, told: kept, began, ended });
+        self.history().push(Operation {
+            key,
+            asked,
+            told: kept,
+            began,
+            ended,
+        });
         told
     }
 }
@@ -88,9 +94,18 @@ impl Load {
                 ..ClientOptions::default()
             };
             let client = cluster.client_from(1 + number % cluster.spec.nodes, options);
-            clients.spawn(work(shared.clone(), client, number, seed::random(seed, number)));
+            clients.spawn(work(
+                shared.clone(),
+                client,
+                number,
+                seed::random(seed, number),
+            ));
         }
-        Self { shared, clients, seed }
+        Self {
+            shared,
+            clients,
+            seed,
+        }
     }
 
     /// The seed; a test's own choices come from it as well.
@@ -103,7 +118,11 @@ impl Load {
         let wanted = self.shared.acknowledged.load(Ordering::Relaxed) + writes;
         within(PROGRESS, "writes are acknowledged", || async {
             let now = self.shared.acknowledged.load(Ordering::Relaxed);
-            if now >= wanted { Ok(()) } else { Err(format!("{now} of {wanted}")) }
+            if now >= wanted {
+                Ok(())
+            } else {
+                Err(format!("{now} of {wanted}"))
+            }
         })
         .await;
     }
@@ -118,14 +137,21 @@ impl Load {
         for id in cluster.up() {
             let client = cluster.at(id);
             for key in keys() {
-                let told = self.shared.record(&key, Asked::Read, read(&client, &key)).await;
-                assert!(matches!(told, Told::Seen(..)), "node {id}, {key:?}: {told:?}");
+                let told = self
+                    .shared
+                    .record(&key, Asked::Read, read(&client, &key))
+                    .await;
+                assert!(
+                    matches!(told, Told::Seen(..)),
+                    "node {id}, {key:?}: {told:?}"
+                );
             }
         }
         let history = std::mem::take(&mut *self.shared.history());
         check(&history).unwrap_or_else(|fault| panic!("seed {}: {fault}", self.seed));
         let events = cluster.verify().await;
-        check_events(&history, &events).unwrap_or_else(|fault| panic!("seed {}: {fault}", self.seed));
+        check_events(&history, &events)
+            .unwrap_or_else(|fault| panic!("seed {}: {fault}", self.seed));
         println!("{}", summary(&history));
         history
     }
@@ -139,12 +165,23 @@ fn keys() -> impl Iterator<Item = Key> {
 
 async fn make_registers(client: &Client) {
     for session in SESSIONS {
-        client.create_session(session, None, BTreeMap::new()).await.expect("a session is made");
+        client
+            .create_session(session, None, BTreeMap::new())
+            .await
+            .expect("a session is made");
     }
     for (session, name) in keys() {
         let value = json!(FIRST_VALUE);
-        let registration = Registration { name, type_name: "integer".into(), value, ..Registration::default() };
-        client.register_variable(&session, registration).await.expect("a variable is registered");
+        let registration = Registration {
+            name,
+            type_name: "integer".into(),
+            value,
+            ..Registration::default()
+        };
+        client
+            .register_variable(&session, registration)
+            .await
+            .expect("a variable is registered");
     }
 }
 
@@ -165,9 +202,15 @@ async fn work(shared: Arc<Shared>, client: Client, number: u64, mut random: StdR
         };
         let told = match asked {
             Asked::Read => shared.record(key, asked, read(&client, key)).await,
-            Asked::Write(value) => shared.record(key, asked, write(&client, key, value, None)).await,
+            Asked::Write(value) => {
+                shared
+                    .record(key, asked, write(&client, key, value, None))
+                    .await
+            }
             Asked::Swap(version, value) => {
-                shared.record(key, asked, write(&client, key, value, Some(version))).await
+                shared
+                    .record(key, asked, write(&client, key, value, Some(version)))
+                    .await
             }
         };
         if let Told::Seen(version, _) | Told::Done(version) = told {
@@ -179,13 +222,19 @@ async fn work(shared: Arc<Shared>, client: Client, number: u64, mut random: StdR
 
 async fn read(client: &Client, key: &Key) -> Told {
     match client.get_variable(&key.0, &key.1).await {
-        Ok(variable) => Told::Seen(variable.version, variable.value.value.as_i64().expect("an integer")),
+        Ok(variable) => Told::Seen(
+            variable.version,
+            variable.value.value.as_i64().expect("an integer"),
+        ),
         Err(error) => failed(error),
     }
 }
 
 async fn write(client: &Client, key: &Key, value: i64, expected: Option<u64>) -> Told {
-    match client.set_variable(&key.0, &key.1, &json!(value), expected).await {
+    match client
+        .set_variable(&key.0, &key.1, &json!(value), expected)
+        .await
+    {
         Ok(version) => Told::Done(version.value),
         Err(ClientError::Conflict(_)) => Told::Conflict,
         Err(error) => failed(error),
@@ -193,7 +242,11 @@ async fn write(client: &Client, key: &Key, value: i64, expected: Option<u64>) ->
 }
 
 fn failed(error: ClientError) -> Told {
-    if error.maybe_done() { Told::Maybe(error.to_string()) } else { Told::NotDone(error.to_string()) }
+    if error.maybe_done() {
+        Told::Maybe(error.to_string())
+    } else {
+        Told::NotDone(error.to_string())
+    }
 }
 
 fn summary(history: &[Operation]) -> String {

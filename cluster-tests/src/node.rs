@@ -66,10 +66,15 @@ impl Node {
     /// Start it.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "node {} runs already", self.id);
-        let log = OpenOptions::new().create(true).append(true).open(self.dir.join("log"));
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("log"));
         let log = log.expect("the folder for temporary files can be written");
         let mut command = self.command();
-        command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        command
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log);
         self.child = Some(command.spawn().expect("the binary can be run"));
     }
 
@@ -79,7 +84,11 @@ impl Node {
     ///
     /// Where it does not end.
     pub fn refuse(&self) -> (ExitStatus, String) {
-        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = self
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.as_mut().expect("the binary can be run");
         let status = ended(child, END).unwrap_or_else(|| {
             let _ = child.kill();
@@ -95,7 +104,10 @@ impl Node {
     fn command(&self) -> Command {
         let mut command = Command::new(programs::snakepit());
         command.arg("node").arg("--config").arg(self.settings());
-        command.stdin(Stdio::null()).current_dir(&self.dir).env(MARK, &self.mark);
+        command
+            .stdin(Stdio::null())
+            .current_dir(&self.dir)
+            .env(MARK, &self.mark);
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"SNAKEPIT_") {
                 command.env_remove(name);
@@ -120,7 +132,10 @@ impl Node {
     ///
     /// Where it does not run.
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap_or_else(|| panic!("node {} does not run", self.id)).id()
+        self.child
+            .as_ref()
+            .unwrap_or_else(|| panic!("node {} does not run", self.id))
+            .id()
     }
 
     /// Kill it, as a crash would.

@@ -20,22 +20,33 @@ pub struct Process {
 /// Living processes with this mark, but for those given.
 pub fn marked(mark: &str, but: &[u32]) -> Vec<Process> {
     let entry = format!("{MARK}={mark}");
-    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(all) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let pids = all.filter_map(|item| item.ok()?.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| !but.contains(pid))
         .filter(|pid| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|found| found == entry.as_bytes())
+            environment
+                .split(|byte| *byte == 0)
+                .any(|found| found == entry.as_bytes())
         })
         .filter(|pid| is_alive(*pid))
-        .map(|pid| Process { pid, command: command(pid) })
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
         .collect()
 }
 
 /// Whether it runs; a zombie does not.
 pub fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 
@@ -58,5 +69,9 @@ pub fn drained(mark: &str, but: &[u32], patience: Duration) -> Vec<Process> {
 
 fn command(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ").chars().take(200).collect()
+    String::from_utf8_lossy(&bytes)
+        .replace('\0', " ")
+        .chars()
+        .take(200)
+        .collect()
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The folder of this crate.
 pub fn here() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// The `snakepit` binary: `SNAKEPIT_BIN`, else that of the last debug build.
@@ -53,9 +54,12 @@ fn workspace() -> PathBuf {
 
 fn target() -> PathBuf {
     // Cargo takes a relative one from where it was called: the workspace, as a rule.
-    named("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), |dir| workspace().join(dir))
+    named("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), |dir| workspace().join(dir))
 }
 
 fn named(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    std::env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }

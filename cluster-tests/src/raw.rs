@@ -1,9 +1,9 @@
 //! Requests as they are on the wire: no retries, any metadata, all of the answer.
 
+use prost_types::Any;
 use snakepit_proto::bridge::bridge_service_client::BridgeServiceClient;
 use snakepit_proto::headers;
 use snakepit_proto::values::TYPE_URL_PREFIX;
-use prost_types::Any;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
@@ -17,7 +17,11 @@ impl Cluster {
     pub async fn channel(&self, id: u64) -> Channel {
         let uri = format!("http://{}", self.node_ref(id).addresses.client);
         let endpoint = Endpoint::from_shared(uri).expect("an address");
-        endpoint.tcp_nodelay(true).connect().await.unwrap_or_else(|error| panic!("node {id}: {error}"))
+        endpoint
+            .tcp_nodelay(true)
+            .connect()
+            .await
+            .unwrap_or_else(|error| panic!("node {id}: {error}"))
     }
 
     /// The bridge protocol, spoken to one node.
@@ -32,7 +36,9 @@ impl Cluster {
 pub fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {
     let mut request = Request::new(message);
     for (name, value) in metadata {
-        request.metadata_mut().insert(*name, value.parse().expect("it is ASCII"));
+        request
+            .metadata_mut()
+            .insert(*name, value.parse().expect("it is ASCII"));
     }
     request
 }
@@ -49,7 +55,10 @@ pub fn integer(number: i64) -> Any {
 
 /// A value on the wire, from its JSON.
 pub fn any(type_name: &str, json: impl Into<Vec<u8>>) -> Any {
-    Any { type_url: format!("{TYPE_URL_PREFIX}{type_name}"), value: json.into() }
+    Any {
+        type_url: format!("{TYPE_URL_PREFIX}{type_name}"),
+        value: json.into(),
+    }
 }
 
 /// The log index at which an answer is true.
@@ -58,11 +67,22 @@ pub fn any(type_name: &str, json: impl Into<Vec<u8>>) -> Any {
 ///
 /// Where the answer does not say.
 pub fn index<T>(response: &Response<T>) -> u64 {
-    let value = response.metadata().get(headers::INDEX).expect("the answer names its index");
-    value.to_str().expect("it is ASCII").parse().expect("it is a number")
+    let value = response
+        .metadata()
+        .get(headers::INDEX)
+        .expect("the answer names its index");
+    value
+        .to_str()
+        .expect("it is ASCII")
+        .parse()
+        .expect("it is a number")
 }
 
 /// What a failed request says about itself in a header; empty where nothing.
 pub fn said<'a>(status: &'a Status, header: &str) -> &'a str {
-    status.metadata().get(header).and_then(|value| value.to_str().ok()).unwrap_or("")
+    status
+        .metadata()
+        .get(header)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
 }

@@ -9,7 +9,9 @@ pub const VARIABLE: &str = "SNAKEPIT_SEED";
 /// The seed of this run, printed: the one of [`VARIABLE`], else a new one.
 pub fn take() -> u64 {
     let seed = match std::env::var(VARIABLE) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{VARIABLE} is {text:?}; give a number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{VARIABLE} is {text:?}; give a number")),
         Err(_) => rand::random(),
     };
     println!("seed: {seed}; run again with {VARIABLE}={seed}");

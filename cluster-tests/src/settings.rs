@@ -40,7 +40,8 @@ impl Spec {
     #[must_use]
     pub fn set(mut self, path: &str, value: impl ToString) -> Self {
         let (section, key) = path.split_once('.').expect("section.key");
-        self.set.push((section.into(), key.into(), value.to_string()));
+        self.set
+            .push((section.into(), key.into(), value.to_string()));
         self
     }
 
@@ -114,7 +115,10 @@ impl Spec {
                 let _ = writeln!(text, "{key} = {value}");
             }
             let path = quoted(&programs::adapters().display().to_string());
-            let _ = write!(text, "[pool.env]\nPYTHONPATH = {path}\nPYTHONDONTWRITEBYTECODE = \"1\"\n");
+            let _ = write!(
+                text,
+                "[pool.env]\nPYTHONPATH = {path}\nPYTHONDONTWRITEBYTECODE = \"1\"\n"
+            );
         }
         text
     }
@@ -135,11 +139,19 @@ impl Addresses {
     /// Of a node on an address. Nobody else uses the address: any port will do.
     pub fn of(address: Ipv4Addr, id: u64) -> Self {
         let at = |base: u64| format!("{address}:{}", base + id);
-        Self { client: at(7_000), peer: at(7_100), http: at(7_200) }
+        Self {
+            client: at(7_000),
+            peer: at(7_100),
+            http: at(7_200),
+        }
     }
 
     fn named(&self) -> [(&'static str, String); 3] {
-        [("client", self.client.clone()), ("peer", self.peer.clone()), ("http", self.http.clone())]
+        [
+            ("client", self.client.clone()),
+            ("peer", self.peer.clone()),
+            ("http", self.http.clone()),
+        ]
     }
 }
 

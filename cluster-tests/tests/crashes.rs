@@ -70,12 +70,31 @@ async fn nodes_are_killed_at_random() {
     for round in 0..4 {
         load.progress(random.random_range(1..SOME)).await;
         let count = random.random_range(1..=3);
-        let killed: Vec<u64> = cluster.ids().choose_multiple(&mut random, count).copied().collect();
+        let killed: Vec<u64> = cluster
+            .ids()
+            .choose_multiple(&mut random, count)
+            .copied()
+            .collect();
         println!("round {round}: kill {killed:?}");
         cluster.kill(&killed);
         tokio::time::sleep(Duration::from_millis(random.random_range(0..800))).await;
         cluster.restart(&killed).await;
     }
     load.progress(SOME).await;
+    load.end_and_check(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_is_paused_and_comes_back_with_old_ideas() {
+    let mut cluster = Cluster::start(Spec::nodes(3)).await;
+    let load = Load::begin(&cluster).await;
+    load.progress(SOME).await;
+    let leader = cluster.leader().await;
+    cluster.node(leader).pause();
+    assert_ne!(cluster.leader().await, leader);
+    load.progress(SOME).await;
+    cluster.node(leader).resume();
+    load.progress(SOME).await;
+    cluster.wait_ready().await;
     load.end_and_check(&cluster).await;
 }

@@ -13,7 +13,12 @@ async fn a_leader_hands_over_before_it_stops() {
     let leader = cluster.leader().await;
     let status = cluster.node(leader).stop();
     assert!(status.success(), "{status}");
-    assert!(cluster.node_ref(leader).log().contains("leadership was handed over"));
+    assert!(
+        cluster
+            .node_ref(leader)
+            .log()
+            .contains("leadership was handed over")
+    );
     load.progress(SOME).await;
     cluster.restart(&[leader]).await;
     load.progress(SOME).await;
@@ -32,7 +37,9 @@ async fn each_is_restarted_in_turn() {
     load.progress(SOME).await;
     let history = load.end_and_check(&cluster).await;
     // Whoever asks elsewhere in time notices nothing: each request was repeated until it was answered.
-    let failed = history.iter().filter(|one| matches!(one.told, Told::NotDone(_) | Told::Maybe(_)));
+    let failed = history
+        .iter()
+        .filter(|one| matches!(one.told, Told::NotDone(_) | Told::Maybe(_)));
     let failed: Vec<_> = failed.collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }

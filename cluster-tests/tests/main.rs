@@ -1,7 +1,8 @@
 //! Clusters of real processes. One theme a file.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
+mod audit;
 mod command_line;
 mod crashes;
 mod expiry;

@@ -64,38 +64,63 @@ async fn all_calls_of_the_bridge_exist() {
         "StreamTelemetry" => stream_telemetry(tokio_stream::iter([TelemetryControl::default()])),
     );
     for (name, failure) in &answers {
-        let unimplemented = failure.as_ref().is_some_and(|status| status.code() == Code::Unimplemented);
+        let unimplemented = failure
+            .as_ref()
+            .is_some_and(|status| status.code() == Code::Unimplemented);
         assert_eq!(unimplemented, UNBUILT.contains(name), "{name}: {failure:?}");
         if let Some(status) = failure {
-            assert!(!matches!(status.code(), Code::Unknown | Code::Internal), "{name}: {status:?}");
+            assert!(
+                !matches!(status.code(), Code::Unknown | Code::Internal),
+                "{name}: {status:?}"
+            );
             // What tonic says of calls that it has never heard of is empty.
             assert!(!status.message().is_empty(), "{name}: {status:?}");
         }
     }
     let described = methods_described(&cluster).await;
     let called: Vec<_> = answers.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(described, called, "the schema has the calls that this test makes");
+    assert_eq!(
+        described, called,
+        "the schema has the calls that this test makes"
+    );
 }
 
 /// The bridge's calls by reflection, in the order of the schema.
 async fn methods_described(cluster: &Cluster) -> Vec<String> {
     use prost::Message as _;
     let asked = MessageRequest::FileContainingSymbol(BRIDGE.into());
-    let Some(MessageResponse::FileDescriptorResponse(files)) = reflect(cluster, asked).await.message_response else {
+    let Some(MessageResponse::FileDescriptorResponse(files)) =
+        reflect(cluster, asked).await.message_response
+    else {
         panic!("reflection has no file for {BRIDGE}");
     };
     let files = files.file_descriptor_proto.iter();
-    let files = files.map(|bytes| prost_types::FileDescriptorProto::decode(bytes.as_ref()).unwrap());
+    let files =
+        files.map(|bytes| prost_types::FileDescriptorProto::decode(bytes.as_ref()).unwrap());
     let services = files.flat_map(|file| file.service);
     let bridge = services.filter(|service| service.name() == "BridgeService");
-    bridge.flat_map(|service| service.method).map(|method| method.name().to_owned()).collect()
+    bridge
+        .flat_map(|service| service.method)
+        .map(|method| method.name().to_owned())
+        .collect()
 }
 
 async fn reflect(cluster: &Cluster, message: MessageRequest) -> ServerReflectionResponse {
-    let request = ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(message),
+    };
     let mut reflection = ServerReflectionClient::new(cluster.channel(1).await);
-    let answers = reflection.server_reflection_info(tokio_stream::iter([request])).await.unwrap();
-    answers.into_inner().message().await.unwrap().expect("an answer")
+    let answers = reflection
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .unwrap();
+    answers
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .expect("an answer")
 }
 
 #[tokio::test]
@@ -103,19 +128,45 @@ async fn health_reflection_and_http_are_served() {
     let mut cluster = Cluster::start(Spec::nodes(1)).await;
     let mut health = HealthClient::new(cluster.channel(1).await);
     for service in ["", BRIDGE] {
-        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
-        assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service:?}");
+        let answer = health
+            .check(HealthCheckRequest {
+                service: service.into(),
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.into_inner().status(),
+            ServingStatus::Serving,
+            "{service:?}"
+        );
     }
     let Some(MessageResponse::ListServicesResponse(listed)) =
-        reflect(&cluster, MessageRequest::ListServices(String::new())).await.message_response
+        reflect(&cluster, MessageRequest::ListServices(String::new()))
+            .await
+            .message_response
     else {
         panic!("reflection lists no services");
     };
-    let names: Vec<_> = listed.service.into_iter().map(|service| service.name).collect();
-    for name in [BRIDGE, "snakepit.cluster.v1.Cluster", "snakepit.cluster.v1.Audit"] {
-        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    let names: Vec<_> = listed
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .collect();
+    for name in [
+        BRIDGE,
+        "snakepit.cluster.v1.Cluster",
+        "snakepit.cluster.v1.Audit",
+    ] {
+        assert!(
+            names.iter().any(|known| known == name),
+            "{name} is not in {names:?}"
+        );
     }
-    for (path, expected) in [("/livez", "ok"), ("/readyz", "ok"), ("/metrics", "snakepit_")] {
+    for (path, expected) in [
+        ("/livez", "ok"),
+        ("/readyz", "ok"),
+        ("/metrics", "snakepit_"),
+    ] {
         let (code, body) = http(&cluster, path).await;
         assert_eq!(code, "200", "{path}: {body}");
         assert!(body.contains(expected), "{path}: {body}");

@@ -10,22 +10,43 @@ use snakepit_proto::bridge::*;
 use snakepit_proto::headers;
 use tonic::{Code, Status};
 
-/// Deadline of a request, as its metadata names it.
-const TIMEOUT: (&str, &str) = ("grpc-timeout", "1500m");
+/// Deadline of a request, in milliseconds. The nodes set it, not the requests: a request's own would be kept
+/// by the client's clock as well, and on a busy machine that one may be faster.
+const TIMEOUT_MS: u64 = 1_500;
 /// What an answer may need beyond its deadline on a busy machine.
 const GRACE: Duration = Duration::from_secs(10);
 
+fn spec() -> Spec {
+    Spec::nodes(3).set("limits.request_timeout_ms", TIMEOUT_MS)
+}
+
 async fn prepare(cluster: &Cluster) {
     let client = cluster.client();
-    client.create_session("s", None, BTreeMap::new()).await.unwrap();
-    let x = Registration { name: "x".into(), type_name: "integer".into(), value: json!(7), ..Default::default() };
+    client
+        .create_session("s", None, BTreeMap::new())
+        .await
+        .unwrap();
+    let x = Registration {
+        name: "x".into(),
+        type_name: "integer".into(),
+        value: json!(7),
+        ..Default::default()
+    };
     client.register_variable("s", x).await.unwrap();
     cluster.agree().await;
 }
 
-async fn read(cluster: &Cluster, id: u64, consistency: &'static str) -> Result<GetVariableResponse, Status> {
-    let get = GetVariableRequest { session_id: "s".into(), variable_identifier: "x".into(), bypass_cache: false };
-    let asked = raw::with(get, &[(headers::CONSISTENCY, consistency), TIMEOUT]);
+async fn read(
+    cluster: &Cluster,
+    id: u64,
+    consistency: &'static str,
+) -> Result<GetVariableResponse, Status> {
+    let get = GetVariableRequest {
+        session_id: "s".into(),
+        variable_identifier: "x".into(),
+        bypass_cache: false,
+    };
+    let asked = raw::with(get, &[(headers::CONSISTENCY, consistency)]);
     within_deadline(cluster.bridge(id).await.get_variable(asked)).await
 }
 
@@ -36,7 +57,7 @@ async fn write(cluster: &Cluster, id: u64, value: i64) -> Result<SetVariableResp
         value: Some(raw::integer(value)),
         ..Default::default()
     };
-    within_deadline(cluster.bridge(id).await.set_variable(raw::with(set, &[TIMEOUT]))).await
+    within_deadline(cluster.bridge(id).await.set_variable(set)).await
 }
 
 async fn within_deadline<T>(
@@ -44,28 +65,46 @@ async fn within_deadline<T>(
 ) -> Result<T, Status> {
     let began = Instant::now();
     let answer = answer.await;
-    assert!(began.elapsed() < GRACE, "no answer in time: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < GRACE,
+        "no answer in time: {:?}",
+        began.elapsed()
+    );
     answer.map(tonic::Response::into_inner)
 }
 
 fn refused<T: std::fmt::Debug>(what: &str, answer: Result<T, Status>) {
     let status = answer.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{what}: {status:?}");
-    assert_eq!(raw::said(&status, headers::DONE), "no", "{what}: {status:?}");
-    assert!(status.message().contains("hint: retry"), "{what}: {status:?}");
+    assert_eq!(
+        raw::said(&status, headers::DONE),
+        "no",
+        "{what}: {status:?}"
+    );
+    assert!(
+        status.message().contains("hint: retry"),
+        "{what}: {status:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_follower_that_is_left_alone() {
-    let mut cluster = Cluster::start(Spec::nodes(3)).await;
+    let mut cluster = Cluster::start(spec()).await;
     prepare(&cluster).await;
     let left = cluster.follower().await;
     let dead = cluster.others(left);
     cluster.kill(&dead);
-    refused("a linearizable read", read(&cluster, left, "linearizable").await);
+    refused(
+        "a linearizable read",
+        read(&cluster, left, "linearizable").await,
+    );
     refused("a lease read", read(&cluster, left, "lease").await);
     refused("a write", write(&cluster, left, 8).await);
-    let stale = read(&cluster, left, "stale").await.unwrap().variable.unwrap();
+    let stale = read(&cluster, left, "stale")
+        .await
+        .unwrap()
+        .variable
+        .unwrap();
     assert_eq!(stale.value.unwrap().value, b"7");
     // What was told not to be done is not done, now or later.
     cluster.restart(&dead).await;
@@ -76,7 +115,7 @@ async fn a_follower_that_is_left_alone() {
 
 #[tokio::test]
 async fn a_leader_that_is_left_alone() {
-    let mut cluster = Cluster::start(Spec::nodes(3)).await;
+    let mut cluster = Cluster::start(spec()).await;
     prepare(&cluster).await;
     let left = cluster.leader().await;
     let dead = cluster.others(left);
@@ -89,19 +128,29 @@ async fn a_leader_that_is_left_alone() {
         Code::Unknown | Code::DeadlineExceeded => assert_eq!(done, "maybe", "{first:?}"),
         _ => panic!("{first:?}"),
     }
-    refused("a linearizable read", read(&cluster, left, "linearizable").await);
-    let stale = read(&cluster, left, "stale").await.unwrap().variable.unwrap();
+    refused(
+        "a linearizable read",
+        read(&cluster, left, "linearizable").await,
+    );
+    let stale = read(&cluster, left, "stale")
+        .await
+        .unwrap()
+        .variable
+        .unwrap();
     assert_eq!(stale.value.unwrap().value, b"7");
     cluster.restart(&dead).await;
     let x = cluster.client().get_variable("s", "x").await.unwrap().value;
     let allowed = if done == "no" { vec![7] } else { vec![7, 8] };
-    assert!(allowed.iter().any(|value| x.value == json!(value)), "{x:?} after {first:?}");
+    assert!(
+        allowed.iter().any(|value| x.value == json!(value)),
+        "{x:?} after {first:?}"
+    );
     cluster.verify().await;
 }
 
 #[tokio::test]
 async fn two_of_three_are_enough() {
-    let mut cluster = Cluster::start(Spec::nodes(3)).await;
+    let mut cluster = Cluster::start(spec()).await;
     prepare(&cluster).await;
     let dead = cluster.leader().await;
     cluster.kill(&[dead]);

@@ -13,7 +13,10 @@ use tonic::Code;
 /// A session with a variable `x`.
 async fn prepare(cluster: &Cluster) {
     let client = cluster.client();
-    client.create_session("s", None, BTreeMap::new()).await.unwrap();
+    client
+        .create_session("s", None, BTreeMap::new())
+        .await
+        .unwrap();
     let x = snakepit_client::Registration {
         name: "x".into(),
         type_name: "integer".into(),
@@ -34,14 +37,23 @@ fn set(value: i64) -> SetVariableRequest {
 
 /// Set `x` through a node, with a request id: its new version.
 async fn set_at(cluster: &Cluster, id: u64, value: i64, request_id: &str) -> i32 {
-    let done = cluster.bridge(id).await.set_variable(raw::named(set(value), request_id)).await;
-    done.unwrap_or_else(|status| panic!("node {id}: {status:?}")).into_inner().new_version
+    let done = cluster
+        .bridge(id)
+        .await
+        .set_variable(raw::named(set(value), request_id))
+        .await;
+    done.unwrap_or_else(|status| panic!("node {id}: {status:?}"))
+        .into_inner()
+        .new_version
 }
 
 /// Events of the session that this request made.
 async fn events_of(cluster: &Cluster, request_id: &str) -> usize {
     let events = cluster.verify().await;
-    events.iter().filter(|event| event.cause.request_id == request_id).count()
+    events
+        .iter()
+        .filter(|event| event.cause.request_id == request_id)
+        .count()
 }
 
 #[tokio::test]
@@ -51,7 +63,11 @@ async fn on_other_nodes() {
     assert_eq!(set_at(&cluster, 1, 10, "one").await, 2);
     assert_eq!(set_at(&cluster, 2, 11, "two").await, 3);
     for id in cluster.ids() {
-        assert_eq!(set_at(&cluster, id, 10, "one").await, 2, "the first answer, not a new one");
+        assert_eq!(
+            set_at(&cluster, id, 10, "one").await,
+            2,
+            "the first answer, not a new one"
+        );
         assert_eq!(set_at(&cluster, id, 11, "two").await, 3);
     }
     // All at once.
@@ -72,8 +88,17 @@ async fn every_kind_of_change() {
     }
     let session_id = || "s".to_owned();
     for node in &mut nodes {
-        let create = InitializeSessionRequest { session_id: session_id(), ..Default::default() };
-        assert!(node.initialize_session(raw::named(create, "create")).await.unwrap().into_inner().created);
+        let create = InitializeSessionRequest {
+            session_id: session_id(),
+            ..Default::default()
+        };
+        assert!(
+            node.initialize_session(raw::named(create, "create"))
+                .await
+                .unwrap()
+                .into_inner()
+                .created
+        );
     }
     for node in &mut nodes {
         let register = RegisterVariableRequest {
@@ -83,7 +108,10 @@ async fn every_kind_of_change() {
             initial_value: Some(raw::integer(1)),
             ..Default::default()
         };
-        let registered = node.register_variable(raw::named(register, "register")).await.unwrap();
+        let registered = node
+            .register_variable(raw::named(register, "register"))
+            .await
+            .unwrap();
         assert_eq!(registered.into_inner().version, 1);
     }
     for node in &mut nodes {
@@ -92,21 +120,51 @@ async fn every_kind_of_change() {
             updates: BTreeMap::from([("x".into(), raw::integer(2)), ("y".into(), raw::integer(2))]),
             ..Default::default()
         };
-        let done = node.set_variables(raw::named(update, "batch")).await.unwrap().into_inner();
+        let done = node
+            .set_variables(raw::named(update, "batch"))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(done.new_versions, BTreeMap::from([("x".into(), 2)]));
         assert!(done.errors["y"].contains("not found"), "{:?}", done.errors);
     }
     for node in &mut nodes {
-        let swap = SetVariableRequest { expected_version: 2, ..set(3) };
-        assert_eq!(node.set_variable(raw::named(swap, "swap")).await.unwrap().into_inner().new_version, 3);
+        let swap = SetVariableRequest {
+            expected_version: 2,
+            ..set(3)
+        };
+        assert_eq!(
+            node.set_variable(raw::named(swap, "swap"))
+                .await
+                .unwrap()
+                .into_inner()
+                .new_version,
+            3
+        );
     }
     for node in &mut nodes {
-        let delete = DeleteVariableRequest { session_id: session_id(), variable_identifier: "x".into() };
-        assert!(node.delete_variable(raw::named(delete, "delete")).await.unwrap().into_inner().success);
+        let delete = DeleteVariableRequest {
+            session_id: session_id(),
+            variable_identifier: "x".into(),
+        };
+        assert!(
+            node.delete_variable(raw::named(delete, "delete"))
+                .await
+                .unwrap()
+                .into_inner()
+                .success
+        );
     }
     for node in &mut nodes {
-        let cleanup = CleanupSessionRequest { session_id: session_id(), force: false };
-        let done = node.cleanup_session(raw::named(cleanup, "cleanup")).await.unwrap().into_inner();
+        let cleanup = CleanupSessionRequest {
+            session_id: session_id(),
+            force: false,
+        };
+        let done = node
+            .cleanup_session(raw::named(cleanup, "cleanup"))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(done.resources_cleaned, 1);
     }
     let events = cluster.verify().await;
@@ -149,11 +207,23 @@ async fn an_id_that_named_another_kind_of_request_is_refused() {
     prepare(&cluster).await;
     assert_eq!(set_at(&cluster, 1, 10, "one").await, 2);
     let before = cluster.agree().await;
-    let delete = DeleteVariableRequest { session_id: "s".into(), variable_identifier: "x".into() };
-    let refused = cluster.bridge(1).await.delete_variable(raw::named(delete, "one")).await.unwrap_err();
+    let delete = DeleteVariableRequest {
+        session_id: "s".into(),
+        variable_identifier: "x".into(),
+    };
+    let refused = cluster
+        .bridge(1)
+        .await
+        .delete_variable(raw::named(delete, "one"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
     assert_eq!(raw::said(&refused, headers::DONE), "no");
-    assert!(refused.message().contains("request id"), "{}", refused.message());
+    assert!(
+        refused.message().contains("request id"),
+        "{}",
+        refused.message()
+    );
     assert_eq!(cluster.agree().await.chain_head, before.chain_head);
 }
 
@@ -163,9 +233,18 @@ async fn without_an_id_each_is_another_request() {
     prepare(&cluster).await;
     let mut node = cluster.bridge(1).await;
     for version in 2..5 {
-        assert_eq!(node.set_variable(set(1)).await.unwrap().into_inner().new_version, version);
+        assert_eq!(
+            node.set_variable(set(1))
+                .await
+                .unwrap()
+                .into_inner()
+                .new_version,
+            version
+        );
     }
     let events = audit::session_events(&cluster.at(1), "s").await;
-    let sets = events.iter().filter(|event| matches!(event.payload, Payload::VariableSet { .. }));
+    let sets = events
+        .iter()
+        .filter(|event| matches!(event.payload, Payload::VariableSet { .. }));
     assert_eq!(sets.count(), 3);
 }

@@ -8,22 +8,39 @@ use snakepit_cluster_tests::{Cluster, Spec, eventually};
 
 /// Snapshots come often, and nothing stays behind them.
 fn spec() -> Spec {
-    Spec::nodes(3).set("raft.snapshot_entries", 100).set("raft.log_entries_kept", 0)
+    Spec::nodes(3)
+        .set("raft.snapshot_entries", 100)
+        .set("raft.log_entries_kept", 0)
 }
 
 /// Write, one entry each, until the leader has purged everything up to an index.
 async fn write_until_purged(cluster: &Cluster, index: u64) {
     let client = cluster.client_from(cluster.leader().await, Default::default());
     let session = format!("beyond-{index}");
-    client.create_session(&session, None, BTreeMap::new()).await.unwrap();
-    let x = Registration { name: "x".into(), type_name: "integer".into(), value: json!(0), ..Default::default() };
+    client
+        .create_session(&session, None, BTreeMap::new())
+        .await
+        .unwrap();
+    let x = Registration {
+        name: "x".into(),
+        type_name: "integer".into(),
+        value: json!(0),
+        ..Default::default()
+    };
     client.register_variable(&session, x).await.unwrap();
     for value in 1.. {
-        client.set_variable(&session, "x", &json!(value), None).await.unwrap();
+        client
+            .set_variable(&session, "x", &json!(value), None)
+            .await
+            .unwrap();
         if value % 25 == 0 && cluster.status(cluster.leader().await).await.purged_index > index {
             return;
         }
-        assert!(value < 5_000, "nothing is purged: {:?}", cluster.statuses().await);
+        assert!(
+            value < 5_000,
+            "nothing is purged: {:?}",
+            cluster.statuses().await
+        );
     }
 }
 
@@ -32,7 +49,11 @@ async fn came_back_by_snapshot(cluster: &Cluster, id: u64, last: u64) {
     let status = eventually("the node has caught up", || async {
         let status = cluster.try_status(id).await?;
         let leader = cluster.try_status(cluster.leader().await).await?;
-        if status.applied_index >= leader.applied_index { Ok(status) } else { Err(format!("{status:?}")) }
+        if status.applied_index >= leader.applied_index {
+            Ok(status)
+        } else {
+            Err(format!("{status:?}"))
+        }
     })
     .await;
     // What it lacked was in nobody's log any more.
@@ -56,9 +77,17 @@ async fn after_it_was_down() {
     cluster.kill(&[sleeper]);
     cluster.restart(&[sleeper]).await;
     cluster.verify().await;
-    cluster.at(cluster.leader().await).transfer_leader(sleeper).await.unwrap();
+    cluster
+        .at(cluster.leader().await)
+        .transfer_leader(sleeper)
+        .await
+        .unwrap();
     assert_eq!(cluster.leader().await, sleeper);
-    cluster.at(sleeper).create_session("after", None, BTreeMap::new()).await.unwrap();
+    cluster
+        .at(sleeper)
+        .create_session("after", None, BTreeMap::new())
+        .await
+        .unwrap();
     cluster.verify().await;
 }
 

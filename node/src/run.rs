@@ -17,10 +17,10 @@ use snakepit_storage::{Identity, NodeAddress, RaftStore, StateStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
 use crate::pool::{self, Pools};
@@ -29,6 +29,8 @@ use crate::{http, telemetry};
 
 /// Time that requests under way have to end once the node is told to stop.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// What a message between nodes may hold beside entries, in bytes.
+const PEER_MESSAGE_OVERHEAD_BYTES: usize = 512 << 10;
 /// Time between two pings of an idle client, and the client's time to answer.
 const CLIENT_PING: Duration = Duration::from_secs(20);
 
@@ -192,15 +194,16 @@ fn raft_options(settings: &Settings) -> RaftOptions {
         proposals_in_flight_max: raft.proposals_in_flight_max,
         propose_queue_max: raft.propose_queue_max,
         propose_queue_bytes_max: raft.propose_queue_bytes_max,
-        // A message holds at least one entry, whatever its size.
-        message_bytes_max: settings.limits.message_bytes_max + (raft.append_bytes_max.max(1 << 20)),
+        // A client's largest message becomes an entry, which must fit a message beside others.
+        message_bytes_max: settings.limits.message_bytes_max
+            + raft.append_bytes_max
+            + PEER_MESSAGE_OVERHEAD_BYTES,
         limits: settings.limits.machine_limits(),
     }
 }
 
 fn server() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(CLIENT_PING))
         .http2_keepalive_timeout(Some(CLIENT_PING))
         .initial_stream_window_size(4 << 20)
@@ -226,7 +229,7 @@ async fn serve(
     let stopped = stop.clone();
     let served = server()
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
             stopped.cancelled().await
         });
     within_grace(served, stop)

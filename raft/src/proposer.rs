@@ -97,12 +97,18 @@ impl<S: StateStorage> Proposer<S> {
     /// As many groups as fit one entry: those that wait for another try first. A large one travels alone, so
     /// that no other is refused with it.
     fn gather(&mut self, again: &mut VecDeque<Group>, first: Option<Group>) -> Vec<Group> {
-        let (commands_max, bytes_max) = (self.options.proposal_commands_max, self.options.proposal_bytes_max);
+        let (commands_max, bytes_max) = (
+            self.options.proposal_commands_max,
+            self.options.proposal_bytes_max,
+        );
         let (mut commands, mut bytes) = (0, 0);
         let mut groups: Vec<Group> = Vec::new();
         let mut first = first;
         while groups.is_empty() || (commands < commands_max && bytes < bytes_max) {
-            let next = first.take().or_else(|| again.pop_front()).or_else(|| self.queue.try_recv().ok());
+            let next = first
+                .take()
+                .or_else(|| again.pop_front())
+                .or_else(|| self.queue.try_recv().ok());
             let Some(group) = next else { break };
             if group.bytes > bytes_max && !groups.is_empty() {
                 again.push_front(group);
@@ -278,8 +284,13 @@ fn failure_of(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Fai
 /// Largest entry: an append to a follower may hold others before it, and must still fit a message. One that
 /// did not would stop the group.
 fn entry_bytes_max(options: &RaftOptions) -> usize {
-    let beside = options.append_bytes_max.saturating_add(MESSAGE_OVERHEAD_BYTES);
-    options.message_bytes_max.saturating_sub(beside).max(options.message_bytes_max / 2)
+    let beside = options
+        .append_bytes_max
+        .saturating_add(MESSAGE_OVERHEAD_BYTES);
+    options
+        .message_bytes_max
+        .saturating_sub(beside)
+        .max(options.message_bytes_max / 2)
 }
 
 fn too_large(bytes: usize, options: &RaftOptions) -> ProposeError {
@@ -299,7 +310,10 @@ async fn forward(
     // A message that is refused would break the stream, and with it all that others wait for on it.
     let bytes = groups.iter().map(|group| group.bytes).sum();
     if bytes > entry_bytes_max(&options) {
-        return Attempt { groups, result: Err(Failure::Final(too_large(bytes, &options))) };
+        return Attempt {
+            groups,
+            result: Err(Failure::Final(too_large(bytes, &options))),
+        };
     }
     let commands = groups
         .iter()

@@ -107,7 +107,12 @@ impl Drop for Group {
     /// must not take it for undone and send it again.
     fn drop(&mut self) {
         let unsent = self.stage.give_up();
-        let unknown = || ProposeError::Unknown("the node stopped while the write was on its way".into());
-        self.reply(Err(if unsent { ProposeError::Stopping } else { unknown() }));
+        let unknown =
+            || ProposeError::Unknown("the node stopped while the write was on its way".into());
+        self.reply(Err(if unsent {
+            ProposeError::Stopping
+        } else {
+            unknown()
+        }));
     }
 }

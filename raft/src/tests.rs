@@ -11,8 +11,13 @@ use crate::queue::{Group, Stage};
 
 fn command(request_id: &str) -> Command {
     Command {
-        origin: Origin { request_id: request_id.into(), ..Origin::default() },
-        body: Body::DeleteSession(DeleteSession { session_id: "s".into() }),
+        origin: Origin {
+            request_id: request_id.into(),
+            ..Origin::default()
+        },
+        body: Body::DeleteSession(DeleteSession {
+            session_id: "s".into(),
+        }),
     }
 }
 
@@ -78,7 +83,9 @@ async fn the_queue_takes_so_many_and_no_more() {
     let refused = intake.take(vec![command("")], 10, false).unwrap_err();
     assert_eq!(
         refused,
-        ProposeError::Exhausted("2 writes wait, the limit propose_queue_max; hint: back off and retry".into())
+        ProposeError::Exhausted(
+            "2 writes wait, the limit propose_queue_max; hint: back off and retry".into()
+        )
     );
     assert!(!refused.maybe_done());
     waiting.recv().await.unwrap().answer(Ok((1, Vec::new())));
@@ -95,13 +102,23 @@ async fn the_queue_takes_so_many_bytes_and_gives_them_back_with_the_answer() {
                 .into(),
         )
     };
-    assert_eq!(intake.take(vec![command("")], 401, false).unwrap_err(), refused());
+    assert_eq!(
+        intake.take(vec![command("")], 401, false).unwrap_err(),
+        refused()
+    );
     let _second = intake.take(vec![command("")], 400, false).unwrap();
-    assert_eq!(intake.take(vec![command("")], 0, false).unwrap_err(), refused(), "each weighs something");
+    assert_eq!(
+        intake.take(vec![command("")], 0, false).unwrap_err(),
+        refused(),
+        "each weighs something"
+    );
 
     // Its bytes are in use until it is answered, not only until it leaves the queue.
     let group = waiting.recv().await.unwrap();
-    assert_eq!(intake.take(vec![command("")], 600, false).unwrap_err(), refused());
+    assert_eq!(
+        intake.take(vec![command("")], 600, false).unwrap_err(),
+        refused()
+    );
     group.answer(Ok((7, Vec::new())));
     assert_eq!(first.await.unwrap(), Ok((7, Vec::new())));
     intake.take(vec![command("")], 600, false).unwrap();
@@ -131,7 +148,10 @@ async fn a_refused_write_gives_its_bytes_back() {
 async fn a_closed_queue_is_a_node_that_stops() {
     let (intake, mut waiting) = intake(10, 1_000);
     waiting.close();
-    assert_eq!(intake.take(vec![command("")], 10, false).unwrap_err(), ProposeError::Stopping);
+    assert_eq!(
+        intake.take(vec![command("")], 10, false).unwrap_err(),
+        ProposeError::Stopping
+    );
 }
 
 #[tokio::test]
@@ -154,7 +174,9 @@ async fn only_what_is_harmless_twice_is_repeatable() {
     let (intake, mut waiting) = intake(10, 1_000);
     let touch = Command {
         origin: Origin::default(),
-        body: Body::TouchSession(TouchSession { session_id: "s".into() }),
+        body: Body::TouchSession(TouchSession {
+            session_id: "s".into(),
+        }),
     };
     let cases = [
         (vec![command("r")], true),

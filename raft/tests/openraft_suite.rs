@@ -20,7 +20,11 @@ impl StoreBuilder<TypeConfig, Log<RaftStore>, State<StateStore>, TempDir> for On
         let dir = TempDir::new().unwrap();
         let log = Arc::new(RaftStore::open(dir.path()).unwrap());
         let state = Arc::new(StateStore::open(dir.path()).unwrap());
-        Ok((dir, Log::new(log, READ_BYTES_MAX), State::new(state).unwrap()))
+        Ok((
+            dir,
+            Log::new(log, READ_BYTES_MAX),
+            State::new(state).unwrap(),
+        ))
     }
 }
 
@@ -32,7 +36,11 @@ impl StoreBuilder<TypeConfig, Log<MemoryLog>, State<MemoryState>, TempDir> for I
     ) -> Result<(TempDir, Log<MemoryLog>, State<MemoryState>), StorageError<TypeConfig>> {
         let dir = TempDir::new().unwrap();
         let state = Arc::new(MemoryState::new(dir.path()));
-        Ok((dir, Log::new(Arc::new(MemoryLog::new()), READ_BYTES_MAX), State::new(state).unwrap()))
+        Ok((
+            dir,
+            Log::new(Arc::new(MemoryLog::new()), READ_BYTES_MAX),
+            State::new(state).unwrap(),
+        ))
     }
 }
 

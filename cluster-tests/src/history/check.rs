@@ -60,7 +60,9 @@ pub enum Fault {
         made: u64,
     },
     /// A swap was refused although the register was at the expected version all the while.
-    #[error("{key:?}: a swap of version {expected} was refused while the register was at it: {operation:?}")]
+    #[error(
+        "{key:?}: a swap of version {expected} was refused while the register was at it: {operation:?}"
+    )]
     NeedlessConflict {
         /// The register.
         key: Key,
@@ -84,7 +86,9 @@ pub enum Fault {
         later: Box<Operation>,
     },
     /// Versions exist that nobody can have made.
-    #[error("{key:?}: {versions} versions have no acknowledged writer, but only {maybe} writes may have been done")]
+    #[error(
+        "{key:?}: {versions} versions have no acknowledged writer, but only {maybe} writes may have been done"
+    )]
     TooManyVersions {
         /// The register.
         key: Key,
@@ -105,7 +109,9 @@ pub fn check(history: &[Operation]) -> Result<(), Fault> {
     for operation in history {
         registers.entry(&operation.key).or_default().push(operation);
     }
-    registers.into_iter().try_for_each(|(key, operations)| Register::new(key, operations)?.check())
+    registers
+        .into_iter()
+        .try_for_each(|(key, operations)| Register::new(key, operations)?.check())
 }
 
 /// A register's operations, and what they tell of its versions.
@@ -128,7 +134,12 @@ struct Placed<'a> {
 
 impl<'a> Register<'a> {
     fn new(key: &'a Key, operations: Vec<&'a Operation>) -> Result<Self, Fault> {
-        let mut register = Self { key, operations, value_of: BTreeMap::new(), version_of: BTreeMap::new() };
+        let mut register = Self {
+            key,
+            operations,
+            value_of: BTreeMap::new(),
+            version_of: BTreeMap::new(),
+        };
         register.note(FIRST_VERSION, FIRST_VALUE)?;
         for operation in register.operations.clone() {
             match (&operation.told, operation.asked.value()) {
@@ -144,11 +155,23 @@ impl<'a> Register<'a> {
     fn note(&mut self, version: u64, value: i64) -> Result<(), Fault> {
         let key = || self.key.clone();
         match self.value_of.insert(version, value) {
-            Some(one) if one != value => return Err(Fault::TwoValues { key: key(), version, one, other: value }),
+            Some(one) if one != value => {
+                return Err(Fault::TwoValues {
+                    key: key(),
+                    version,
+                    one,
+                    other: value,
+                });
+            }
             _ => {}
         }
         match self.version_of.insert(value, version) {
-            Some(one) if one != version => Err(Fault::WrittenTwice { key: key(), value, one, other: version }),
+            Some(one) if one != version => Err(Fault::WrittenTwice {
+                key: key(),
+                value,
+                one,
+                other: version,
+            }),
             _ => Ok(()),
         }
     }
@@ -177,12 +200,24 @@ impl<'a> Register<'a> {
                 None => "but nobody wrote it",
                 Some(_) => "but its writer was told that it is not done",
             };
-            return Err(Fault::OutOfNowhere { key: self.key.clone(), value, version, why });
+            return Err(Fault::OutOfNowhere {
+                key: self.key.clone(),
+                value,
+                version,
+                why,
+            });
         }
-        let last = self.value_of.last_key_value().map_or(FIRST_VERSION, |(version, _)| *version);
+        let last = self
+            .value_of
+            .last_key_value()
+            .map_or(FIRST_VERSION, |(version, _)| *version);
         let versions = (last - FIRST_VERSION).saturating_sub(acknowledged);
         if versions > maybe {
-            return Err(Fault::TooManyVersions { key: self.key.clone(), versions, maybe });
+            return Err(Fault::TooManyVersions {
+                key: self.key.clone(),
+                versions,
+                maybe,
+            });
         }
         Ok(())
     }
@@ -204,10 +239,20 @@ impl<'a> Register<'a> {
             if let Asked::Swap(expected, _) = operation.asked
                 && version != expected + 1
             {
-                return Err(Fault::WrongSwap { key: self.key.clone(), expected, made: version });
+                return Err(Fault::WrongSwap {
+                    key: self.key.clone(),
+                    expected,
+                    made: version,
+                });
             }
             let (writes, began) = (value.is_some(), operation.began);
-            placed.push(Placed { version, writes, began, ended, operation });
+            placed.push(Placed {
+                version,
+                writes,
+                began,
+                ended,
+                operation,
+            });
         }
         Ok(placed)
     }
@@ -226,7 +271,11 @@ impl<'a> Register<'a> {
                 }
             }
             let Some(earlier) = highest else { continue };
-            let fits = if later.writes { later.version > earlier.version } else { later.version >= earlier.version };
+            let fits = if later.writes {
+                later.version > earlier.version
+            } else {
+                later.version >= earlier.version
+            };
             if !fits {
                 return Err(Fault::WentBack {
                     key: self.key.clone(),
@@ -243,13 +292,24 @@ impl<'a> Register<'a> {
     /// A swap that was refused met another version: not one that the register had before and after it.
     fn conflicts(&self, placed: &[Placed<'a>]) -> Result<(), Fault> {
         for operation in &self.operations {
-            let (Asked::Swap(expected, _), Told::Conflict) = (operation.asked, &operation.told) else { continue };
+            let (Asked::Swap(expected, _), Told::Conflict) = (operation.asked, &operation.told)
+            else {
+                continue;
+            };
             let reached = expected == FIRST_VERSION
-                || placed.iter().any(|one| one.version == expected && one.ended < operation.began);
-            let left = !placed.iter().any(|one| one.version <= expected && !one.writes && one.began > operation.ended);
+                || placed
+                    .iter()
+                    .any(|one| one.version == expected && one.ended < operation.began);
+            let left = !placed
+                .iter()
+                .any(|one| one.version <= expected && !one.writes && one.began > operation.ended);
             if reached && !left {
                 let operation = Box::new((*operation).clone());
-                return Err(Fault::NeedlessConflict { key: self.key.clone(), expected, operation });
+                return Err(Fault::NeedlessConflict {
+                    key: self.key.clone(),
+                    expected,
+                    operation,
+                });
             }
         }
         Ok(())

@@ -3,7 +3,13 @@
 use super::*;
 
 fn at(began: u64, ended: u64, asked: Asked, told: Told) -> Operation {
-    Operation { key: ("s".into(), "x".into()), asked, told, began, ended }
+    Operation {
+        key: ("s".into(), "x".into()),
+        asked,
+        told,
+        began,
+        ended,
+    }
 }
 
 fn read(began: u64, ended: u64, version: u64, value: i64) -> Operation {
@@ -15,11 +21,21 @@ fn write(began: u64, ended: u64, value: i64, version: u64) -> Operation {
 }
 
 fn maybe(began: u64, ended: u64, value: i64) -> Operation {
-    at(began, ended, Asked::Write(value), Told::Maybe(String::new()))
+    at(
+        began,
+        ended,
+        Asked::Write(value),
+        Told::Maybe(String::new()),
+    )
 }
 
 fn not_done(began: u64, ended: u64, value: i64) -> Operation {
-    at(began, ended, Asked::Write(value), Told::NotDone(String::new()))
+    at(
+        began,
+        ended,
+        Asked::Write(value),
+        Told::NotDone(String::new()),
+    )
 }
 
 fn swap(began: u64, ended: u64, expected: u64, value: i64, told: Told) -> Operation {
@@ -44,7 +60,15 @@ fn verdict(history: &[Operation]) -> &'static str {
 fn what_one_client_sees_of_itself_is_fine() {
     assert_eq!(verdict(&[]), "fine");
     assert_eq!(verdict(&[read(0, 1, 1, 0)]), "fine");
-    assert_eq!(verdict(&[write(0, 1, 10, 2), read(2, 3, 2, 10), write(4, 5, 11, 3), read(6, 7, 3, 11)]), "fine");
+    assert_eq!(
+        verdict(&[
+            write(0, 1, 10, 2),
+            read(2, 3, 2, 10),
+            write(4, 5, 11, 3),
+            read(6, 7, 3, 11)
+        ]),
+        "fine"
+    );
 }
 
 #[test]
@@ -53,15 +77,27 @@ fn overlapping_operations_may_fall_either_way() {
     assert_eq!(verdict(&[write(0, 10, 10, 2), read(1, 2, 1, 0)]), "fine");
     assert_eq!(verdict(&[write(0, 10, 10, 2), read(1, 2, 2, 10)]), "fine");
     // Two writes at once, in either order.
-    assert_eq!(verdict(&[write(0, 10, 10, 3), write(1, 9, 11, 2), read(11, 12, 3, 10)]), "fine");
+    assert_eq!(
+        verdict(&[write(0, 10, 10, 3), write(1, 9, 11, 2), read(11, 12, 3, 10)]),
+        "fine"
+    );
 }
 
 #[test]
 fn a_lost_write_is_refused() {
-    assert_eq!(verdict(&[write(0, 1, 10, 2), read(2, 3, 1, 0)]), "went back");
+    assert_eq!(
+        verdict(&[write(0, 1, 10, 2), read(2, 3, 1, 0)]),
+        "went back"
+    );
     // Overwritten as if it had never been: the same version again.
-    assert_eq!(verdict(&[write(0, 1, 10, 2), write(2, 3, 11, 2)]), "two values");
-    assert_eq!(verdict(&[write(0, 1, 10, 2), maybe(2, 3, 11), read(4, 5, 2, 11)]), "two values");
+    assert_eq!(
+        verdict(&[write(0, 1, 10, 2), write(2, 3, 11, 2)]),
+        "two values"
+    );
+    assert_eq!(
+        verdict(&[write(0, 1, 10, 2), maybe(2, 3, 11), read(4, 5, 2, 11)]),
+        "two values"
+    );
 }
 
 #[test]
@@ -88,7 +124,10 @@ fn a_write_that_took_effect_twice_is_refused() {
 #[test]
 fn what_was_told_not_to_be_done_must_not_be_seen() {
     assert_eq!(verdict(&[not_done(0, 1, 10), read(2, 3, 1, 0)]), "fine");
-    assert_eq!(verdict(&[not_done(0, 1, 10), read(2, 3, 2, 10)]), "out of nowhere");
+    assert_eq!(
+        verdict(&[not_done(0, 1, 10), read(2, 3, 2, 10)]),
+        "out of nowhere"
+    );
     let refused = swap(0, 1, 1, 10, Told::Conflict);
     assert_eq!(verdict(&[refused, read(2, 3, 2, 10)]), "out of nowhere");
     assert_eq!(verdict(&[read(2, 3, 2, 99)]), "out of nowhere");
@@ -99,18 +138,27 @@ fn what_was_told_not_to_be_done_must_not_be_seen() {
 fn what_may_be_done_may_be_seen_later_or_never() {
     assert_eq!(verdict(&[maybe(0, 1, 10), read(2, 3, 1, 0)]), "fine");
     // It takes effect after its client has given up.
-    assert_eq!(verdict(&[maybe(0, 1, 10), read(2, 3, 1, 0), read(4, 5, 2, 10)]), "fine");
+    assert_eq!(
+        verdict(&[maybe(0, 1, 10), read(2, 3, 1, 0), read(4, 5, 2, 10)]),
+        "fine"
+    );
     // But not before it began.
     assert_eq!(verdict(&[read(0, 1, 2, 10), maybe(2, 3, 10)]), "went back");
     // And once it is seen, it stays.
-    assert_eq!(verdict(&[maybe(0, 1, 10), read(2, 3, 2, 10), read(4, 5, 1, 0)]), "went back");
+    assert_eq!(
+        verdict(&[maybe(0, 1, 10), read(2, 3, 2, 10), read(4, 5, 1, 0)]),
+        "went back"
+    );
 }
 
 #[test]
 fn versions_need_writers() {
     // A version between 1 and 3 that nobody can have made.
     assert_eq!(verdict(&[write(0, 1, 10, 3)]), "too many versions");
-    assert_eq!(verdict(&[write(0, 1, 10, 3), not_done(0, 1, 11)]), "too many versions");
+    assert_eq!(
+        verdict(&[write(0, 1, 10, 3), not_done(0, 1, 11)]),
+        "too many versions"
+    );
     assert_eq!(verdict(&[write(0, 1, 10, 3), maybe(0, 1, 11)]), "fine");
 }
 
@@ -120,9 +168,16 @@ fn swaps_replace_the_version_that_they_expect() {
     let history = [write(0, 1, 10, 2), swap(2, 3, 1, 11, Told::Done(3))];
     assert_eq!(verdict(&history), "wrong swap");
     // Two swaps of the same version cannot both be done.
-    let history = [swap(0, 9, 1, 10, Told::Done(2)), swap(0, 9, 1, 11, Told::Done(2))];
+    let history = [
+        swap(0, 9, 1, 10, Told::Done(2)),
+        swap(0, 9, 1, 11, Told::Done(2)),
+    ];
     assert_eq!(verdict(&history), "two values");
-    let history = [swap(0, 1, 1, 10, Told::Maybe(String::new())), write(0, 9, 11, 2), read(10, 11, 3, 10)];
+    let history = [
+        swap(0, 1, 1, 10, Told::Maybe(String::new())),
+        write(0, 9, 11, 2),
+        read(10, 11, 3, 10),
+    ];
     assert_eq!(verdict(&history), "wrong swap");
 }
 
@@ -130,12 +185,29 @@ fn swaps_replace_the_version_that_they_expect() {
 fn a_swap_is_not_refused_without_a_reason() {
     let refused = |began, ended, expected| swap(began, ended, expected, 50, Told::Conflict);
     assert_eq!(verdict(&[write(0, 9, 10, 2), refused(1, 2, 1)]), "fine");
-    assert_eq!(verdict(&[refused(1, 2, 1), read(3, 4, 1, 0)]), "needless conflict");
-    assert_eq!(verdict(&[write(0, 1, 10, 2), refused(2, 3, 2), read(4, 5, 2, 10)]), "needless conflict");
+    assert_eq!(
+        verdict(&[refused(1, 2, 1), read(3, 4, 1, 0)]),
+        "needless conflict"
+    );
+    assert_eq!(
+        verdict(&[write(0, 1, 10, 2), refused(2, 3, 2), read(4, 5, 2, 10)]),
+        "needless conflict"
+    );
     // It may have been written in between.
-    assert_eq!(verdict(&[write(0, 1, 10, 2), refused(2, 3, 2), maybe(2, 3, 11), read(4, 5, 3, 11)]), "fine");
+    assert_eq!(
+        verdict(&[
+            write(0, 1, 10, 2),
+            refused(2, 3, 2),
+            maybe(2, 3, 11),
+            read(4, 5, 3, 11)
+        ]),
+        "fine"
+    );
     // Too early: the register was not at that version yet.
-    assert_eq!(verdict(&[refused(0, 1, 2), write(2, 3, 10, 2), read(4, 5, 2, 10)]), "fine");
+    assert_eq!(
+        verdict(&[refused(0, 1, 2), write(2, 3, 10, 2), read(4, 5, 2, 10)]),
+        "fine"
+    );
 }
 
 #[test]

@@ -15,17 +15,26 @@ use super::{FIRST_VERSION, Key, Operation, Told};
 pub fn check_events(history: &[Operation], events: &[Event]) -> Result<(), String> {
     let mut versions: BTreeMap<Key, Vec<(u64, i64)>> = BTreeMap::new();
     for event in events {
-        let Some((name, version, Some(value))) = written(&event.payload) else { continue };
-        versions.entry((event.session_id.clone(), name.to_owned())).or_default().push((version, value));
+        let Some((name, version, Some(value))) = written(&event.payload) else {
+            continue;
+        };
+        versions
+            .entry((event.session_id.clone(), name.to_owned()))
+            .or_default()
+            .push((version, value));
     }
     for (key, written) in &versions {
-        let dense = (FIRST_VERSION..).zip(written).all(|(expected, (version, _))| *version == expected);
+        let dense = (FIRST_VERSION..)
+            .zip(written)
+            .all(|(expected, (version, _))| *version == expected);
         if !dense {
             return Err(format!("{key:?}: versions are not dense: {written:?}"));
         }
     }
     for operation in history {
-        let Some(value) = operation.asked.value() else { continue };
+        let Some(value) = operation.asked.value() else {
+            continue;
+        };
         let found: Vec<_> = versions
             .get(&operation.key)
             .into_iter()
@@ -40,7 +49,9 @@ pub fn check_events(history: &[Operation], events: &[Event]) -> Result<(), Strin
             Told::Seen(..) => true,
         };
         if !fits {
-            return Err(format!("{operation:?}: its value is in the log at versions {found:?}"));
+            return Err(format!(
+                "{operation:?}: its value is in the log at versions {found:?}"
+            ));
         }
     }
     Ok(())
@@ -48,9 +59,18 @@ pub fn check_events(history: &[Operation], events: &[Event]) -> Result<(), Strin
 
 fn written(payload: &Payload) -> Option<(&str, u64, Option<i64>)> {
     match payload {
-        Payload::VariableRegistered { name, version, value, .. } | Payload::VariableSet { name, version, value, .. } => {
-            Some((name, *version, integer(value)))
+        Payload::VariableRegistered {
+            name,
+            version,
+            value,
+            ..
         }
+        | Payload::VariableSet {
+            name,
+            version,
+            value,
+            ..
+        } => Some((name, *version, integer(value))),
         _ => None,
     }
 }

@@ -114,7 +114,11 @@ impl Client {
             }
         }
         if !again {
-            return Err(failure.error);
+            return Err(match failure.error {
+                // It was refused at the door: what became of an earlier try is not known by that.
+                ClientError::Exhausted(text) if tries.maybe_done => ClientError::Unknown(text),
+                error => error,
+            });
         }
         let nodes = if self.pinned.is_some() {
             1

@@ -38,7 +38,10 @@ pub fn eventually<'a>(
     async move {
         let deadline = deadline();
         while !holds() {
-            assert!(Instant::now() < deadline, "{caller}: it never came that {what}");
+            assert!(
+                Instant::now() < deadline,
+                "{caller}: it never came that {what}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -82,7 +85,14 @@ impl Cluster {
         let mut nodes = BTreeMap::new();
         for id in IDS {
             let dir = TempDir::new().unwrap();
-            nodes.insert(id, Node { dir, proxy: Proxy::start().await, running: None });
+            nodes.insert(
+                id,
+                Node {
+                    dir,
+                    proxy: Proxy::start().await,
+                    running: None,
+                },
+            );
         }
         let mut this = Self { nodes, options };
         for id in IDS {
@@ -115,7 +125,10 @@ impl Cluster {
             peer: node.proxy.address.to_string(),
             http: String::new(),
         };
-        self.nodes.iter().map(|(id, node)| (*id, address(node))).collect()
+        self.nodes
+            .iter()
+            .map(|(id, node)| (*id, address(node)))
+            .collect()
     }
 
     /// Start a node on what its disk holds.
@@ -131,7 +144,9 @@ impl Cluster {
         let started = runtime.spawn(async move {
             let (log, state) = open(&path).await;
             let store = state.clone();
-            let group = Group::start(id, options, Stores { log, state }).await.unwrap();
+            let group = Group::start(id, options, Stores { log, state })
+                .await
+                .unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let server = tonic::transport::Server::builder()
@@ -142,7 +157,11 @@ impl Cluster {
         });
         let (group, store, address) = started.await.unwrap();
         node.proxy.lead_to(Some(address));
-        node.running = Some(Running { runtime, group, store });
+        node.running = Some(Running {
+            runtime,
+            group,
+            store,
+        });
     }
 
     /// End a node at once, with whatever it is doing.
@@ -173,7 +192,11 @@ impl Cluster {
     }
 
     pub fn running(&self) -> Vec<u64> {
-        self.nodes.iter().filter(|(_, node)| node.running.is_some()).map(|(id, _)| *id).collect()
+        self.nodes
+            .iter()
+            .filter(|(_, node)| node.running.is_some())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// The node that leads, once all that run agree on it.
@@ -215,26 +238,49 @@ impl Cluster {
 
     /// Value's version of the variable, on that node, behind a barrier.
     pub async fn version(&self, id: u64, name: &str) -> u64 {
-        self.group(id).barrier(Consistency::Linearizable, deadline()).await.unwrap();
-        self.store(id).rows().variable_named("s", name).unwrap().unwrap().version
+        self.group(id)
+            .barrier(Consistency::Linearizable, deadline())
+            .await
+            .unwrap();
+        self.store(id)
+            .rows()
+            .variable_named("s", name)
+            .unwrap()
+            .unwrap()
+            .version
     }
 
     /// All nodes that run have applied the same, with equal bytes.
     pub async fn agree(&self) {
         let running = self.running();
         for id in &running {
-            self.group(*id).barrier(Consistency::Linearizable, deadline()).await.unwrap();
+            self.group(*id)
+                .barrier(Consistency::Linearizable, deadline())
+                .await
+                .unwrap();
         }
-        let heads = || running.iter().map(|id| self.store(*id).head()).collect::<Vec<_>>();
+        let heads = || {
+            running
+                .iter()
+                .map(|id| self.store(*id).head())
+                .collect::<Vec<_>>()
+        };
         eventually("all nodes have applied the same", || {
-            heads().windows(2).all(|pair| pair[0].applied == pair[1].applied)
+            heads()
+                .windows(2)
+                .all(|pair| pair[0].applied == pair[1].applied)
         })
         .await;
         let heads = heads();
         assert!(heads.windows(2).all(|pair| pair[0] == pair[1]), "{heads:?}");
-        let digests: Vec<_> =
-            running.iter().map(|id| self.store(*id).rows_digest().unwrap()).collect();
-        assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+        let digests: Vec<_> = running
+            .iter()
+            .map(|id| self.store(*id).rows_digest().unwrap())
+            .collect();
+        assert!(
+            digests.windows(2).all(|pair| pair[0] == pair[1]),
+            "{digests:?}"
+        );
     }
 }
 
@@ -252,7 +298,10 @@ async fn open(path: &std::path::Path) -> (Arc<RaftStore>, Arc<StateStore>) {
 }
 
 pub fn named(request_id: &str, body: Body) -> Command {
-    let origin = Origin { request_id: request_id.into(), ..Origin::default() };
+    let origin = Origin {
+        request_id: request_id.into(),
+        ..Origin::default()
+    };
     Command { origin, body }
 }
 

@@ -12,7 +12,11 @@ use crate::cluster::*;
 /// A leader keeps its place for seconds without hearing from anyone: what a test does meanwhile is done under
 /// that leader.
 fn patient() -> RaftOptions {
-    RaftOptions { election_timeout_min_ms: 2_500, election_timeout_max_ms: 3_500, ..options() }
+    RaftOptions {
+        election_timeout_min_ms: 2_500,
+        election_timeout_max_ms: 3_500,
+        ..options()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,12 +31,22 @@ async fn a_write_waits_for_a_leader_and_then_succeeds() {
     // One that is on its way when its time is over is unknown; the others come back as not done.
     let patience = deadline();
     loop {
-        match group.propose(named("", set("v")), soon()).await.unwrap_err() {
+        match group
+            .propose(named("", set("v")), soon())
+            .await
+            .unwrap_err()
+        {
             ProposeError::NoLeader { .. } => break,
-            refused => assert!(refused.maybe_done() && Instant::now() < patience, "{refused:?}"),
+            refused => assert!(
+                refused.maybe_done() && Instant::now() < patience,
+                "{refused:?}"
+            ),
         }
     }
-    let refused = group.barrier(Consistency::Linearizable, soon()).await.unwrap_err();
+    let refused = group
+        .barrier(Consistency::Linearizable, soon())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ReadError::NoLeader { .. }), "{refused:?}");
     assert!(group.barrier(Consistency::Stale, soon()).await.is_ok());
 
@@ -49,7 +63,11 @@ async fn a_write_waits_for_a_leader_and_then_succeeds() {
     cluster.start(away).await;
     write.await.unwrap().unwrap().outcome.unwrap();
     read.await.unwrap().unwrap();
-    assert_eq!(cluster.version(away, "v").await, 2, "what was given up was not done");
+    assert_eq!(
+        cluster.version(away, "v").await,
+        2,
+        "what was given up was not done"
+    );
     cluster.start(leader).await;
     cluster.agree().await;
 }
@@ -74,7 +92,11 @@ async fn a_write_whose_leader_dies_is_unknown_unless_it_has_a_name() {
     cluster.kill(away);
     let propose = |request_id: &'static str, name: &'static str| {
         let group = group.clone();
-        tokio::spawn(async move { group.propose(named(request_id, set(name)), deadline()).await })
+        tokio::spawn(async move {
+            group
+                .propose(named(request_id, set(name)), deadline())
+                .await
+        })
     };
     let unnamed = propose("", "unnamed");
     let on_its_way = cluster.group(leader);
@@ -103,7 +125,8 @@ async fn a_write_whose_leader_dies_is_unknown_unless_it_has_a_name() {
     assert!(answer.unwrap_err().maybe_done(), "the node died under it");
     cluster.start(asks).await;
     let again = cluster.group(asks);
-    let retried = tokio::spawn(async move { again.propose(named("r", set("named")), deadline()).await });
+    let retried =
+        tokio::spawn(async move { again.propose(named("r", set("named")), deadline()).await });
     cluster.start(leader).await;
     assert!(retried.await.unwrap().unwrap().outcome.is_ok());
     cluster.start(away).await;
@@ -129,7 +152,10 @@ async fn a_named_write_is_tried_again_by_its_node_and_takes_effect_once() {
         async move { group.propose(named("r", set("v")), deadline()).await }
     });
     let on_its_way = cluster.group(leader);
-    eventually("the write is in the leader's log", || on_its_way.status().last_log.unwrap() > before).await;
+    eventually("the write is in the leader's log", || {
+        on_its_way.status().last_log.unwrap() > before
+    })
+    .await;
     drop(on_its_way);
     cluster.kill(leader);
     address.lead_to(behind);
@@ -145,8 +171,11 @@ async fn a_named_write_is_tried_again_by_its_node_and_takes_effect_once() {
 async fn nothing_is_lost_and_nothing_is_done_twice() {
     let mut cluster = Cluster::form(options()).await;
     cluster.done(1, register("named")).await;
-    let (done, unknown, named_done) =
-        (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (done, unknown, named_done) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicU64::new(0)),
+    );
     for round in 0..4 {
         let leader = cluster.leader().await;
         let over = Arc::new(AtomicBool::new(false));
@@ -160,13 +189,21 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
                 while !over.load(Ordering::SeqCst) {
                     number += 1;
                     let has_name = writer >= 6;
-                    let request_id = if has_name { format!("{round}/{writer}/{number}") } else { String::new() };
+                    let request_id = if has_name {
+                        format!("{round}/{writer}/{number}")
+                    } else {
+                        String::new()
+                    };
                     let name = if has_name { "named" } else { "v" };
                     loop {
-                        match group.propose(named(&request_id, set(name)), deadline()).await {
+                        match group
+                            .propose(named(&request_id, set(name)), deadline())
+                            .await
+                        {
                             Ok(proposed) => {
                                 proposed.outcome.unwrap();
-                                if has_name { &named_done } else { &done }.fetch_add(1, Ordering::SeqCst);
+                                if has_name { &named_done } else { &done }
+                                    .fetch_add(1, Ordering::SeqCst);
                             }
                             // Its node has gone: whoever asked with a name would ask elsewhere. Here it stays
                             // unknown, and is counted apart.
@@ -203,9 +240,15 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
     let effects = cluster.version(1, "v").await - 1;
     let (done, unknown) = (done.load(Ordering::SeqCst), unknown.load(Ordering::SeqCst));
     assert!(effects >= done, "{done} were done, {effects} are there");
-    assert!(effects <= done + unknown, "{done} were done, {unknown} may be, but {effects} are there");
+    assert!(
+        effects <= done + unknown,
+        "{done} were done, {unknown} may be, but {effects} are there"
+    );
     let effects = cluster.version(1, "named").await - 1;
     let named_done = named_done.load(Ordering::SeqCst);
     // Each round six writers may each leave one unknown behind.
-    assert!(effects >= named_done && effects <= named_done + 24, "{named_done} of {effects}");
+    assert!(
+        effects >= named_done && effects <= named_done + 24,
+        "{named_done} of {effects}"
+    );
 }

@@ -11,7 +11,10 @@ async fn all_three_begin_the_group_and_each_takes_writes_and_reads() {
     let members = cluster.members();
     let begun = cluster.bootstrap().await;
     assert!(begun.contains(&true), "one of them at least has begun it");
-    assert!(!cluster.group(1).bootstrap(members.clone()).await.unwrap(), "not a second time");
+    assert!(
+        !cluster.group(1).bootstrap(members.clone()).await.unwrap(),
+        "not a second time"
+    );
 
     cluster.done(1, create("s")).await;
     let mut last = 0;
@@ -24,7 +27,11 @@ async fn all_three_begin_the_group_and_each_takes_writes_and_reads() {
         // Every other node sees it at once, behind a barrier.
         for reader in IDS {
             for consistency in [Consistency::Linearizable, Consistency::Lease] {
-                let barrier = cluster.group(reader).barrier(consistency, deadline()).await.unwrap();
+                let barrier = cluster
+                    .group(reader)
+                    .barrier(consistency, deadline())
+                    .await
+                    .unwrap();
                 assert!(barrier.index >= proposed.index);
                 assert!(cluster.store(reader).head().applied.unwrap().index >= barrier.index);
             }
@@ -34,9 +41,28 @@ async fn all_three_begin_the_group_and_each_takes_writes_and_reads() {
     let leader = cluster.leader().await;
     for id in IDS {
         let status = cluster.group(id).status();
-        assert_eq!(status.role, if id == leader { Role::Leader } else { Role::Follower });
-        assert_eq!(status.members.iter().map(|member| member.id).collect::<Vec<_>>(), IDS);
-        assert!(status.members.iter().all(|member| member.voter && member.address == members[&member.id]));
+        assert_eq!(
+            status.role,
+            if id == leader {
+                Role::Leader
+            } else {
+                Role::Follower
+            }
+        );
+        assert_eq!(
+            status
+                .members
+                .iter()
+                .map(|member| member.id)
+                .collect::<Vec<_>>(),
+            IDS
+        );
+        assert!(
+            status
+                .members
+                .iter()
+                .all(|member| member.voter && member.address == members[&member.id])
+        );
     }
     cluster.agree().await;
 }
@@ -49,7 +75,10 @@ async fn many_writes_from_all_nodes_share_entries_and_each_gets_its_own_answer()
         let group = cluster.group(IDS[number % 3]);
         async move {
             let name = format!("n{number}");
-            let proposed = group.propose(named("", register(&name)), deadline()).await.unwrap();
+            let proposed = group
+                .propose(named("", register(&name)), deadline())
+                .await
+                .unwrap();
             match proposed.outcome {
                 Ok(Answer::VariableRegistered { id, version: 1 }) => {
                     assert!(id.starts_with(&format!("var_{name}_")), "{id} for {name}");
@@ -59,7 +88,12 @@ async fn many_writes_from_all_nodes_share_entries_and_each_gets_its_own_answer()
         }
     });
     futures_util::future::join_all(writes).await;
-    let entries = cluster.group(cluster.leader().await).status().last_log.unwrap() - before;
+    let entries = cluster
+        .group(cluster.leader().await)
+        .status()
+        .last_log
+        .unwrap()
+        - before;
     assert!(entries < 300, "600 writes took {entries} entries");
     cluster.agree().await;
 }
@@ -72,7 +106,8 @@ async fn a_write_that_is_too_large_takes_no_other_with_it() {
     for id in IDS {
         let large = cluster.propose(id, named("", register_text("large", "x".repeat(3 << 20))));
         let small = (0..40).map(|number| cluster.done(id, register(&format!("s{number}"))));
-        let (large, _) = futures_util::future::join(large, futures_util::future::join_all(small)).await;
+        let (large, _) =
+            futures_util::future::join(large, futures_util::future::join_all(small)).await;
         let error = large.unwrap_err();
         assert!(!error.maybe_done(), "{error:?}");
     }
@@ -88,7 +123,10 @@ async fn a_leader_that_stops_hands_over_and_the_group_goes_on() {
         let leader = cluster.leader().await;
         let stopped = cluster.group(leader);
         cluster.stop(leader).await;
-        let refused = stopped.propose(named("", set("v")), deadline()).await.unwrap_err();
+        let refused = stopped
+            .propose(named("", set("v")), deadline())
+            .await
+            .unwrap_err();
         assert_eq!(refused, ProposeError::Stopping);
         drop(stopped);
         for id in cluster.running() {
@@ -105,7 +143,11 @@ async fn leadership_goes_where_it_is_sent() {
     let cluster = Cluster::form(options()).await;
     let follower = cluster.follower().await;
     let leader = cluster.leader().await;
-    assert_eq!(cluster.group(follower).transfer_leader(None).await, None, "it does not lead");
+    assert_eq!(
+        cluster.group(follower).transfer_leader(None).await,
+        None,
+        "it does not lead"
+    );
     let taken = cluster.group(leader).transfer_leader(Some(follower)).await;
     assert_eq!(taken, Some(follower));
     for id in IDS {
@@ -129,10 +171,16 @@ async fn all_nodes_come_back_from_their_disks_with_the_same_bytes() {
         cluster.start(id).await;
     }
     let members = cluster.members();
-    assert!(!cluster.group(2).bootstrap(members).await.unwrap(), "the group is known from disk");
+    assert!(
+        !cluster.group(2).bootstrap(members).await.unwrap(),
+        "the group is known from disk"
+    );
     cluster.agree().await;
     let after = cluster.store(1).head();
-    assert_eq!((after.position, after.chain_head), (before.position, before.chain_head));
+    assert_eq!(
+        (after.position, after.chain_head),
+        (before.position, before.chain_head)
+    );
     cluster.done(3, set("v")).await;
     assert_eq!(cluster.version(1, "v").await, 5);
     cluster.agree().await;

@@ -70,8 +70,12 @@ impl Proxy {
 
     async fn carry(self, stream: TcpStream) {
         let mut behind = self.shared.behind.subscribe();
-        let Some(node) = *behind.borrow_and_update() else { return };
-        let Ok(onward) = TcpStream::connect(node).await else { return };
+        let Some(node) = *behind.borrow_and_update() else {
+            return;
+        };
+        let Ok(onward) = TcpStream::connect(node).await else {
+            return;
+        };
         let _ = (stream.set_nodelay(true), onward.set_nodelay(true));
         let (mut from_peer, mut to_peer) = stream.into_split();
         let (mut from_node, mut to_node) = onward.into_split();

@@ -5,7 +5,11 @@ use snakepit_raft::RaftOptions;
 use crate::cluster::*;
 
 fn short_log() -> RaftOptions {
-    RaftOptions { snapshot_entries: 40, log_entries_kept: 5, ..options() }
+    RaftOptions {
+        snapshot_entries: 40,
+        log_entries_kept: 5,
+        ..options()
+    }
 }
 
 /// Letters that no compression makes small, other ones for each seed.
@@ -31,7 +35,10 @@ async fn leave_behind(cluster: &Cluster, away: u64, value_bytes: usize) {
     }
     cluster.group(leader).take_snapshot().await.unwrap();
     let group = cluster.group(leader);
-    eventually("the log is purged", || group.status().purged.is_some_and(|purged| purged > lacks)).await;
+    eventually("the log is purged", || {
+        group.status().purged.is_some_and(|purged| purged > lacks)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +49,10 @@ async fn a_node_that_was_away_gets_a_snapshot_and_goes_on() {
     leave_behind(&cluster, away, 100).await;
     cluster.start(away).await;
     cluster.agree().await;
-    assert!(cluster.group(away).status().snapshot.is_some(), "what it lacked could come in no other way");
+    assert!(
+        cluster.group(away).status().snapshot.is_some(),
+        "what it lacked could come in no other way"
+    );
 
     // History came with it: from the first event on, not only the rows.
     let leader = cluster.leader().await;
@@ -74,10 +84,16 @@ async fn a_transfer_that_broke_off_goes_on_where_it_was() {
     proxy.break_after(half);
     cluster.start(away).await;
     cluster.agree().await;
-    assert!(proxy.has_broken(), "the snapshot was smaller than this test needs");
+    assert!(
+        proxy.has_broken(),
+        "the snapshot was smaller than this test needs"
+    );
     // 60 values of 64 KiB, each in a row and in an event. A transfer from the start would bring in at least
     // all of them and the half that came before.
     let came = proxy.bytes_in() - before;
     let whole = 2 * 60 * (64 << 10);
-    assert!(came < whole + half, "{came} bytes came in for a snapshot of about {whole}");
+    assert!(
+        came < whole + half,
+        "{came} bytes came in for a snapshot of about {whole}"
+    );
 }

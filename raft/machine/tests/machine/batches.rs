@@ -12,7 +12,9 @@ use crate::support::*;
 /// A session with integers a = 1 (at most 100) and b = 2.
 fn machine() -> Machine {
     let mut machine = Machine::with_session("s");
-    let Body::RegisterVariable(mut a) = register("s", "a", "integer", int(1)) else { unreachable!() };
+    let Body::RegisterVariable(mut a) = register("s", "a", "integer", int(1)) else {
+        unreachable!()
+    };
     a.constraints_json = r#"{"max":100}"#.into();
     a.metadata = map(&[("old", "1"), ("both", "old")]);
     machine.run(T0, Body::RegisterVariable(a)).outcome.unwrap();
@@ -22,7 +24,10 @@ fn machine() -> Machine {
 
 fn answer(versions: &[(&str, u64)], refused: &[(&str, RejectionKind, &str)]) -> Answer {
     Answer::VariablesSet {
-        versions: versions.iter().map(|(id, version)| ((*id).to_owned(), *version)).collect(),
+        versions: versions
+            .iter()
+            .map(|(id, version)| ((*id).to_owned(), *version))
+            .collect(),
         refused: refused
             .iter()
             .map(|(id, kind, message)| ((*id).to_owned(), Rejection::new(*kind, *message)))
@@ -31,7 +36,13 @@ fn answer(versions: &[(&str, u64)], refused: &[(&str, RejectionKind, &str)]) -> 
 }
 
 fn payload(id: &str, name: &str, value: i64, version: u64) -> Payload {
-    Payload::VariableSet { id: id.into(), name: name.into(), value: int(value), metadata: map(&[]), version }
+    Payload::VariableSet {
+        id: id.into(),
+        name: name.into(),
+        value: int(value),
+        metadata: map(&[]),
+        version,
+    }
 }
 
 const ABOVE: (RejectionKind, &str) = (RejectionKind::Invalid, "value 101 is above maximum 100");
@@ -72,7 +83,11 @@ fn setting_one_merges_the_metadata() {
             events: vec![event((4, 4, 4), "s", T0 + 5, None, payload)],
             changes: changed(vec![
                 head(4, T0 + 5, 1),
-                session_row(SessionRow { revision: 4, variables: 2, ..new_session("s", T0) }),
+                session_row(SessionRow {
+                    revision: 4,
+                    variables: 2,
+                    ..new_session("s", T0)
+                }),
                 variable_row("s", row),
             ]),
         }
@@ -83,7 +98,14 @@ fn setting_one_merges_the_metadata() {
 fn a_batch_makes_one_event_for_each_and_moves_the_deadline_once() {
     let mut machine = machine();
     let time = T0 + TTL_MS / 10;
-    let did = machine.run(time, set("s", true, vec![update("var_b_3", int(20)), update("a", int(10))]));
+    let did = machine.run(
+        time,
+        set(
+            "s",
+            true,
+            vec![update("var_b_3", int(20)), update("a", int(10))],
+        ),
+    );
     assert_eq!(did.outcome, Ok(answer(&[("var_b_3", 2), ("a", 2)], &[])));
     assert_eq!(
         did.events,
@@ -98,7 +120,12 @@ fn a_batch_makes_one_event_for_each_and_moves_the_deadline_once() {
         did.changes,
         changed(vec![
             head(5, time, 1),
-            session_row(SessionRow { revision: 5, variables: 2, touched_ms: time, ..new_session("s", T0) }),
+            session_row(SessionRow {
+                revision: 5,
+                variables: 2,
+                touched_ms: time,
+                ..new_session("s", T0)
+            }),
             variable_row("s", a),
             variable_row("s", b),
             no_deadline(T0 + TTL_MS, "s"),
@@ -110,26 +137,51 @@ fn a_batch_makes_one_event_for_each_and_moves_the_deadline_once() {
 #[test]
 fn an_atomic_batch_with_a_bad_one_changes_nothing_and_names_all_that_are_bad() {
     let mut machine = machine();
-    let updates = vec![update("b", int(3)), update("a", int(101)), update("c", int(1))];
-    machine.run(T0, set("s", true, updates)).only_answers(answer(
-        &[],
-        &[("a", ABOVE.0, ABOVE.1), ("c", RejectionKind::NotFound, "Variable not found: c")],
-    ));
+    let updates = vec![
+        update("b", int(3)),
+        update("a", int(101)),
+        update("c", int(1)),
+    ];
+    machine
+        .run(T0, set("s", true, updates))
+        .only_answers(answer(
+            &[],
+            &[
+                ("a", ABOVE.0, ABOVE.1),
+                ("c", RejectionKind::NotFound, "Variable not found: c"),
+            ],
+        ));
 }
 
 #[test]
 fn a_batch_that_is_not_atomic_applies_the_good_ones() {
     let mut machine = machine();
-    let updates = vec![update("a", int(101)), update("c", int(1)), update("b", int(3))];
+    let updates = vec![
+        update("a", int(101)),
+        update("c", int(1)),
+        update("b", int(3)),
+    ];
     let did = machine.run(T0, set("s", false, updates));
     assert_eq!(
         did.outcome,
         Ok(answer(
             &[("b", 2)],
-            &[("a", ABOVE.0, ABOVE.1), ("c", RejectionKind::NotFound, "Variable not found: c")],
+            &[
+                ("a", ABOVE.0, ABOVE.1),
+                ("c", RejectionKind::NotFound, "Variable not found: c")
+            ],
         ))
     );
-    assert_eq!(did.events, [event((4, 4, 4), "s", T0, None, payload("var_b_3", "b", 3, 2))]);
+    assert_eq!(
+        did.events,
+        [event(
+            (4, 4, 4),
+            "s",
+            T0,
+            None,
+            payload("var_b_3", "b", 3, 2)
+        )]
+    );
     assert_eq!(machine.variable("s", "a").version, 1);
 }
 
@@ -138,16 +190,27 @@ fn a_batch_with_nothing_good_or_nothing_at_all_changes_nothing() {
     for atomic in [true, false] {
         let mut machine = machine();
         machine
-            .run(T0 + TTL_MS / 2, set("s", atomic, vec![update("a", int(101))]))
+            .run(
+                T0 + TTL_MS / 2,
+                set("s", atomic, vec![update("a", int(101))]),
+            )
             .only_answers(answer(&[], &[("a", ABOVE.0, ABOVE.1)]));
-        machine.run(T0 + TTL_MS / 2, set("s", atomic, vec![])).only_answers(answer(&[], &[]));
+        machine
+            .run(T0 + TTL_MS / 2, set("s", atomic, vec![]))
+            .only_answers(answer(&[], &[]));
     }
 }
 
 #[test]
 fn a_variable_named_twice_in_a_batch_is_refused() {
     let twice = "the batch sets variable a twice; hint: name it once, by id or by name";
-    let updates = || vec![update("a", int(5)), update("var_a_2", int(6)), update("b", int(3))];
+    let updates = || {
+        vec![
+            update("a", int(5)),
+            update("var_a_2", int(6)),
+            update("b", int(3)),
+        ]
+    };
 
     machine()
         .run(T0, set("s", true, updates()))
@@ -157,17 +220,30 @@ fn a_variable_named_twice_in_a_batch_is_refused() {
     let did = machine.run(T0, set("s", false, updates()));
     assert_eq!(
         did.outcome,
-        Ok(answer(&[("a", 2), ("b", 2)], &[("var_a_2", RejectionKind::Invalid, twice)]))
+        Ok(answer(
+            &[("a", 2), ("b", 2)],
+            &[("var_a_2", RejectionKind::Invalid, twice)]
+        ))
     );
-    assert_eq!(did.payloads(), [&payload("var_a_2", "a", 5, 2), &payload("var_b_3", "b", 3, 2)]);
+    assert_eq!(
+        did.payloads(),
+        [
+            &payload("var_a_2", "a", 5, 2),
+            &payload("var_b_3", "b", 3, 2)
+        ]
+    );
 }
 
 #[test]
 fn an_expected_version_must_hold() {
     let mut machine = machine();
-    machine.run(T0, set("s", true, vec![update_at("a", int(2), 1)])).outcome.unwrap();
+    machine
+        .run(T0, set("s", true, vec![update_at("a", int(2), 1)]))
+        .outcome
+        .unwrap();
     for (stale, atomic) in [(1, true), (1, false), (3, true), (u64::MAX, false)] {
-        let message = format!("variable a is at version 2, not {stale}; hint: read it again and retry");
+        let message =
+            format!("variable a is at version 2, not {stale}; hint: read it again and retry");
         machine
             .run(T0, set("s", atomic, vec![update_at("a", int(9), stale)]))
             .only_answers(answer(&[], &[("a", RejectionKind::Conflict, &message)]));
@@ -182,12 +258,18 @@ fn an_expected_version_must_hold() {
 #[test]
 fn a_value_that_could_not_be_read_is_refused_with_its_reason() {
     let mut machine = machine();
-    let broken =
-        SetVariable { identifier: "a".into(), value: Err("not a number".into()), expected_version: 0 };
+    let broken = SetVariable {
+        identifier: "a".into(),
+        value: Err("not a number".into()),
+        expected_version: 0,
+    };
     let did = machine.run(T0, set("s", false, vec![broken, update("b", int(3))]));
     assert_eq!(
         did.outcome,
-        Ok(answer(&[("b", 2)], &[("a", RejectionKind::Invalid, "not a number")]))
+        Ok(answer(
+            &[("b", 2)],
+            &[("a", RejectionKind::Invalid, "not a number")]
+        ))
     );
 }
 
@@ -205,10 +287,17 @@ fn a_batch_has_so_many_variables_and_no_more() {
 
 #[test]
 fn sizes_are_exact_and_merged_metadata_counts() {
-    let limits = Limits { value_bytes_max: 10, metadata_bytes_max: 20, ..Limits::default() };
+    let limits = Limits {
+        value_bytes_max: 10,
+        metadata_bytes_max: 20,
+        ..Limits::default()
+    };
     let mut machine = Machine::limited(limits);
     machine.run(T0, create("s", TTL_MS)).outcome.unwrap();
-    machine.run(T0, register("s", "t", "string", text(""))).outcome.unwrap();
+    machine
+        .run(T0, register("s", "t", "string", text("")))
+        .outcome
+        .unwrap();
     let one = |value: &str, metadata: BTreeMap<String, String>| {
         Body::SetVariables(SetVariables {
             session_id: "s".into(),
@@ -238,5 +327,9 @@ fn sizes_are_exact_and_merged_metadata_counts() {
     let did = machine.run(T0, one("", map(&[("b", "123456789")])));
     assert_eq!(did.outcome, Ok(answer(&[("t", 3)], &[])));
     let did = machine.run(T0, one("", map(&[("b", "987654321")])));
-    assert_eq!(did.outcome, Ok(answer(&[("t", 4)], &[])), "what is replaced does not count");
+    assert_eq!(
+        did.outcome,
+        Ok(answer(&[("t", 4)], &[])),
+        "what is replaced does not count"
+    );
 }

@@ -53,7 +53,13 @@ fn body() -> impl Strategy<Value = Body> {
     let session = || prop::sample::select(&SESSIONS[..]);
     let kinds = prop::sample::select(vec!["integer", "float", "string", "boolean"]);
     let bounds = prop::sample::select(vec!["", "{}", r#"{"max":9}"#, r#"{"min":0,"max":5}"#, "["]);
-    let registered = (session(), prop::sample::select(&NAMES[..]), kinds, value(), bounds);
+    let registered = (
+        session(),
+        prop::sample::select(&NAMES[..]),
+        kinds,
+        value(),
+        bounds,
+    );
     prop_oneof![
         4 => (session(), prop::sample::select(vec![1_000, TTL_MS, 60_000, 1]))
             .prop_map(|(session, ttl_ms)| create(session, ttl_ms)),
@@ -73,12 +79,20 @@ fn body() -> impl Strategy<Value = Body> {
 
 fn act() -> impl Strategy<Value = Act> {
     let later = prop_oneof![6 => 0..300i64, 2 => 900..12_000i64, 1 => -20_000..0i64];
-    (later, prop::sample::select(&REQUESTS[..]), body())
-        .prop_map(|(later_ms, request_id, body)| Act { later_ms, command: command(request_id, body) })
+    (later, prop::sample::select(&REQUESTS[..]), body()).prop_map(|(later_ms, request_id, body)| {
+        Act {
+            later_ms,
+            command: command(request_id, body),
+        }
+    })
 }
 
 fn small() -> Machine {
-    let limits = Limits { sessions_max: 2, variables_per_session_max: 3, ..Limits::default() };
+    let limits = Limits {
+        sessions_max: 2,
+        variables_per_session_max: 3,
+        ..Limits::default()
+    };
     Machine::limited(limits)
 }
 
@@ -95,41 +109,73 @@ impl Kept {
         let key = (session_id.to_owned(), command.origin.request_id.clone());
         let time_ms = time_ms.max(machine.head().time_ms);
         let session = machine.rows.session(session_id).unwrap();
-        let living = session.filter(|session| session.alive_at(time_ms)).and_then(|_| self.living.get(&key));
-        let ends = matches!(command.body, Body::DeleteSession(_) | Body::ExpireSession(_));
+        let living = session
+            .filter(|session| session.alive_at(time_ms))
+            .and_then(|_| self.living.get(&key));
+        let ends = matches!(
+            command.body,
+            Body::DeleteSession(_) | Body::ExpireSession(_)
+        );
         living.or_else(|| if ends { self.ended.get(&key) } else { None })
     }
 
     fn learn(&mut self, event: &Event) {
         let key = (event.session_id.clone(), event.cause.request_id.clone());
-        let ends = matches!(event.payload, Payload::SessionDeleted | Payload::SessionExpired { .. });
+        let ends = matches!(
+            event.payload,
+            Payload::SessionDeleted | Payload::SessionExpired { .. }
+        );
         if ends {
-            self.living.retain(|(session_id, _), _| *session_id != event.session_id);
+            self.living
+                .retain(|(session_id, _), _| *session_id != event.session_id);
         }
         if let Some(answer) = &event.answer {
-            let kept = if ends { &mut self.ended } else { &mut self.living };
-            assert_eq!(kept.insert(key, answer.clone()), None, "a kept answer was given anew");
+            let kept = if ends {
+                &mut self.ended
+            } else {
+                &mut self.living
+            };
+            assert_eq!(
+                kept.insert(key, answer.clone()),
+                None,
+                "a kept answer was given anew"
+            );
         }
     }
 }
 
 /// What a command may do, by its kind.
 fn check_step(command: &Command, did: &Did) {
-    assert_eq!(did.events.is_empty(), did.changes.rows.is_empty() && did.changes.cleared.is_empty());
+    assert_eq!(
+        did.events.is_empty(),
+        did.changes.rows.is_empty() && did.changes.cleared.is_empty()
+    );
     if did.outcome.is_err() {
         assert_eq!(did.events, []);
     }
-    let Body::SetVariables(body) = &command.body else { return };
-    let Ok(Answer::VariablesSet { versions, refused }) = &did.outcome else { return };
+    let Body::SetVariables(body) = &command.body else {
+        return;
+    };
+    let Ok(Answer::VariablesSet { versions, refused }) = &did.outcome else {
+        return;
+    };
     if did.events.is_empty() {
         return;
     }
     assert_eq!(did.events.len(), versions.len());
     if body.atomic {
-        assert_eq!(did.events.len(), body.updates.len(), "an atomic batch is all or nothing");
+        assert_eq!(
+            did.events.len(),
+            body.updates.len(),
+            "an atomic batch is all or nothing"
+        );
         assert!(refused.is_empty());
     } else {
-        let distinct: BTreeSet<_> = body.updates.iter().map(|update| &update.identifier).collect();
+        let distinct: BTreeSet<_> = body
+            .updates
+            .iter()
+            .map(|update| &update.identifier)
+            .collect();
         let answered: BTreeSet<_> = versions.keys().chain(refused.keys()).collect();
         assert_eq!(answered, distinct, "each is answered");
     }
@@ -140,7 +186,8 @@ fn check_rows(rows: &MemoryRows) {
     let mut sessions = BTreeMap::new();
     let mut deadlines = Vec::new();
     let mut variables: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut rings: BTreeMap<&str, (BTreeSet<u64>, BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
+    let mut rings: BTreeMap<&str, (BTreeSet<u64>, BTreeSet<&str>, BTreeSet<&str>)> =
+        BTreeMap::new();
     for (key, row) in rows.iter() {
         match (key, row) {
             (RowKey::Head, Row::Head(_)) => {}
@@ -161,21 +208,43 @@ fn check_rows(rows: &MemoryRows) {
                 ring.0.insert(*number);
                 assert!(ring.2.insert(id), "one request twice in a ring");
             }
-            (RowKey::Deadline(time_ms, session), Row::Deadline) => deadlines.push((*time_ms, session.as_str())),
+            (RowKey::Deadline(time_ms, session), Row::Deadline) => {
+                deadlines.push((*time_ms, session.as_str()))
+            }
             (key, row) => panic!("{key:?} holds {row:?}"),
         }
     }
     let head = rows.head().unwrap();
     assert_eq!(head.sessions, sessions.len() as u64);
-    let mut wanted: Vec<_> = sessions.values().map(|row| (row.deadline_ms(), row.id.as_str())).collect();
+    let mut wanted: Vec<_> = sessions
+        .values()
+        .map(|row| (row.deadline_ms(), row.id.as_str()))
+        .collect();
     wanted.sort_unstable();
-    assert_eq!(deadlines, wanted, "one deadline for each session, and no other");
-    assert!(variables.keys().all(|session| sessions.contains_key(session)), "variables of no session");
-    let owners: BTreeMap<&str, Ring> =
-        sessions.iter().map(|(id, row)| (*id, row.requests)).chain([("", head.requests)]).collect();
-    assert!(rings.keys().all(|session| owners.contains_key(session)), "answers of no session");
+    assert_eq!(
+        deadlines, wanted,
+        "one deadline for each session, and no other"
+    );
+    assert!(
+        variables
+            .keys()
+            .all(|session| sessions.contains_key(session)),
+        "variables of no session"
+    );
+    let owners: BTreeMap<&str, Ring> = sessions
+        .iter()
+        .map(|(id, row)| (*id, row.requests))
+        .chain([("", head.requests)])
+        .collect();
+    assert!(
+        rings.keys().all(|session| owners.contains_key(session)),
+        "answers of no session"
+    );
     for (id, session) in &sessions {
-        assert_eq!(session.variables, variables.get(id).copied().unwrap_or_default());
+        assert_eq!(
+            session.variables,
+            variables.get(id).copied().unwrap_or_default()
+        );
     }
     for (id, ring) in owners {
         let (numbers, answers, order) = rings.remove(id).unwrap_or_default();
@@ -200,7 +269,8 @@ fn check_events(events: &[Event]) {
             Payload::SessionDeleted | Payload::SessionExpired { .. } => {
                 revisions.remove(event.session_id.as_str());
             }
-            Payload::VariableRegistered { id, version, .. } | Payload::VariableSet { id, version, .. } => {
+            Payload::VariableRegistered { id, version, .. }
+            | Payload::VariableSet { id, version, .. } => {
                 let last = versions.insert(id, *version).unwrap_or_default();
                 assert_eq!(*version, last + 1, "versions of {id}");
             }

@@ -7,7 +7,10 @@ use snakepit_machine::{
 use crate::support::*;
 
 fn created(ttl_ms: u64) -> Payload {
-    Payload::SessionCreated { metadata: map(&[]), ttl_ms }
+    Payload::SessionCreated {
+        metadata: map(&[]),
+        ttl_ms,
+    }
 }
 
 #[test]
@@ -28,11 +31,17 @@ fn a_new_session_is_one_event_and_three_rows() {
                 "s",
                 T0,
                 None,
-                Payload::SessionCreated { metadata: map(&[("k", "v")]), ttl_ms: TTL_MS },
+                Payload::SessionCreated {
+                    metadata: map(&[("k", "v")]),
+                    ttl_ms: TTL_MS
+                },
             )],
             changes: changed(vec![
                 head(1, T0, 1),
-                session_row(SessionRow { metadata: map(&[("k", "v")]), ..new_session("s", T0) }),
+                session_row(SessionRow {
+                    metadata: map(&[("k", "v")]),
+                    ..new_session("s", T0)
+                }),
                 deadline(T0 + TTL_MS, "s"),
             ]),
         }
@@ -65,7 +74,15 @@ fn creating_an_expired_session_ends_the_old_one_first() {
         Did {
             outcome: Ok(Answer::SessionCreated { created: true }),
             events: vec![
-                event((3, 3, 3), "s", time, None, Payload::SessionExpired { deadline_ms: T0 + TTL_MS }),
+                event(
+                    (3, 3, 3),
+                    "s",
+                    time,
+                    None,
+                    Payload::SessionExpired {
+                        deadline_ms: T0 + TTL_MS
+                    }
+                ),
                 event((4, 1, 3), "s", time, None, created(TTL_MS)),
             ],
             changes,
@@ -80,7 +97,9 @@ fn the_quota_is_checked_after_the_session_was_looked_up() {
     machine.limits.sessions_max = 2;
     machine.run(T0, create("a", TTL_MS)).outcome.unwrap();
     machine.run(T0, create("b", 2 * TTL_MS)).outcome.unwrap();
-    machine.run(T0, create("a", TTL_MS)).only_answers(Answer::SessionCreated { created: false });
+    machine
+        .run(T0, create("a", TTL_MS))
+        .only_answers(Answer::SessionCreated { created: false });
     machine.run(T0, create("c", TTL_MS)).only_refuses(
         RejectionKind::Exhausted,
         "there are 2 sessions, the limit sessions_max is 2; hint: delete sessions, shorten their ttl, or \
@@ -91,7 +110,13 @@ fn the_quota_is_checked_after_the_session_was_looked_up() {
     machine.run(time, create("c", TTL_MS)).outcome.unwrap_err();
     let did = machine.run(time, create("a", TTL_MS));
     assert_eq!(did.outcome, Ok(Answer::SessionCreated { created: true }));
-    assert_eq!(did.payloads(), [&Payload::SessionExpired { deadline_ms: time }, &created(TTL_MS)]);
+    assert_eq!(
+        did.payloads(),
+        [
+            &Payload::SessionExpired { deadline_ms: time },
+            &created(TTL_MS)
+        ]
+    );
     assert_eq!(machine.head().sessions, 2);
 }
 
@@ -136,18 +161,28 @@ fn ids_have_1_to_256_bytes() {
         RejectionKind::Invalid,
         "session_id is empty; hint: give 1 to 256 bytes",
     );
-    Machine::default().run(T0, create(&"x".repeat(257), TTL_MS)).only_refuses(
-        RejectionKind::Invalid,
-        "session_id has 257 bytes, the limit is 256; hint: shorten it",
-    );
+    Machine::default()
+        .run(T0, create(&"x".repeat(257), TTL_MS))
+        .only_refuses(
+            RejectionKind::Invalid,
+            "session_id has 257 bytes, the limit is 256; hint: shorten it",
+        );
     // Bytes, not characters.
-    Machine::default().run(T0, create(&"é".repeat(129), TTL_MS)).only_refuses(
-        RejectionKind::Invalid,
-        "session_id has 258 bytes, the limit is 256; hint: shorten it",
-    );
+    Machine::default()
+        .run(T0, create(&"é".repeat(129), TTL_MS))
+        .only_refuses(
+            RejectionKind::Invalid,
+            "session_id has 258 bytes, the limit is 256; hint: shorten it",
+        );
     let longest = "é".repeat(ID_BYTES_MAX / 2);
-    Machine::default().run(T0, create(&longest, TTL_MS)).outcome.unwrap();
-    Machine::default().run(T0, create("s", TTL_MS)).outcome.unwrap();
+    Machine::default()
+        .run(T0, create(&longest, TTL_MS))
+        .outcome
+        .unwrap();
+    Machine::default()
+        .run(T0, create("s", TTL_MS))
+        .outcome
+        .unwrap();
 }
 
 #[test]
@@ -171,7 +206,11 @@ fn the_origin_s_texts_have_256_bytes_at_most() {
 fn a_session_s_metadata_has_an_exact_limit() {
     let with = |bytes: usize| {
         let metadata = map(&[("key", &"x".repeat(bytes - 3))]);
-        Body::CreateSession(CreateSession { session_id: "s".into(), metadata, ttl_ms: TTL_MS })
+        Body::CreateSession(CreateSession {
+            session_id: "s".into(),
+            metadata,
+            ttl_ms: TTL_MS,
+        })
     };
     let most = usize::try_from(Limits::default().metadata_bytes_max).unwrap();
     Machine::default().run(T0, with(most)).outcome.unwrap();
@@ -196,7 +235,10 @@ fn a_deleted_session_leaves_nothing() {
     assert_eq!(
         did,
         Did {
-            outcome: Ok(Answer::SessionDeleted { existed: true, variables: 2 }),
+            outcome: Ok(Answer::SessionDeleted {
+                existed: true,
+                variables: 2
+            }),
             events: vec![event((4, 4, 4), "s", T0 + 5, None, Payload::SessionDeleted)],
             changes,
         }
@@ -206,16 +248,28 @@ fn a_deleted_session_leaves_nothing() {
 
 #[test]
 fn deleting_a_session_that_is_not_there_changes_nothing() {
-    let gone = Answer::SessionDeleted { existed: false, variables: 0 };
-    Machine::default().run(T0, delete("s")).only_answers(gone.clone());
-    Machine::with_session("s").run(T0 + TTL_MS, delete("s")).only_answers(gone);
+    let gone = Answer::SessionDeleted {
+        existed: false,
+        variables: 0,
+    };
+    Machine::default()
+        .run(T0, delete("s"))
+        .only_answers(gone.clone());
+    Machine::with_session("s")
+        .run(T0 + TTL_MS, delete("s"))
+        .only_answers(gone);
 }
 
 #[test]
 fn a_session_is_alive_until_its_deadline_and_gone_at_it() {
     let last = T0 + TTL_MS - 1;
-    let none = Answer::SessionDeleted { existed: false, variables: 0 };
-    Machine::with_session("s").run(last, expire("s")).only_answers(none.clone());
+    let none = Answer::SessionDeleted {
+        existed: false,
+        variables: 0,
+    };
+    Machine::with_session("s")
+        .run(last, expire("s"))
+        .only_answers(none.clone());
     Machine::default().run(last, expire("s")).only_answers(none);
 
     let mut machine = Machine::with_session("s");
@@ -230,13 +284,18 @@ fn a_session_is_alive_until_its_deadline_and_gone_at_it() {
     assert_eq!(
         did,
         Did {
-            outcome: Ok(Answer::SessionDeleted { existed: true, variables: 1 }),
+            outcome: Ok(Answer::SessionDeleted {
+                existed: true,
+                variables: 1
+            }),
             events: vec![event(
                 (3, 3, 3),
                 "s",
                 last + 1,
                 None,
-                Payload::SessionExpired { deadline_ms: last + 1 },
+                Payload::SessionExpired {
+                    deadline_ms: last + 1
+                },
             )],
             changes,
         }
@@ -255,11 +314,17 @@ fn a_session_that_is_past_its_deadline_is_gone_for_every_command() {
         let mut machine = Machine::with_session("s");
         machine.register(T0, "s", "v", 1);
         let refusal = "Session not found: s";
-        machine.run(T0 + TTL_MS, body.clone()).only_refuses(RejectionKind::NotFound, refusal);
-        Machine::default().run(T0, body).only_refuses(RejectionKind::NotFound, refusal);
+        machine
+            .run(T0 + TTL_MS, body.clone())
+            .only_refuses(RejectionKind::NotFound, refusal);
+        Machine::default()
+            .run(T0, body)
+            .only_refuses(RejectionKind::NotFound, refusal);
     }
     let invalid = Answer::SessionTouched { valid: false };
-    Machine::with_session("s").run(T0 + TTL_MS, touch("s")).only_answers(invalid.clone());
+    Machine::with_session("s")
+        .run(T0 + TTL_MS, touch("s"))
+        .only_answers(invalid.clone());
     Machine::default().run(T0, touch("s")).only_answers(invalid);
 }
 
@@ -267,7 +332,9 @@ fn a_session_that_is_past_its_deadline_is_gone_for_every_command() {
 fn a_touch_is_recorded_once_a_tenth_of_the_ttl_has_gone_by() {
     let mut machine = Machine::with_session("s");
     let valid = Answer::SessionTouched { valid: true };
-    machine.run(T0 + TTL_MS / 10 - 1, touch("s")).only_answers(valid.clone());
+    machine
+        .run(T0 + TTL_MS / 10 - 1, touch("s"))
+        .only_answers(valid.clone());
 
     let time = T0 + TTL_MS / 10;
     let did = machine.run(time, touch("s"));
@@ -278,14 +345,20 @@ fn a_touch_is_recorded_once_a_tenth_of_the_ttl_has_gone_by() {
             events: vec![event((2, 2, 3), "s", time, None, Payload::SessionTouched)],
             changes: changed(vec![
                 head(2, time, 1),
-                session_row(SessionRow { touched_ms: time, revision: 2, ..new_session("s", T0) }),
+                session_row(SessionRow {
+                    touched_ms: time,
+                    revision: 2,
+                    ..new_session("s", T0)
+                }),
                 no_deadline(T0 + TTL_MS, "s"),
                 deadline(time + TTL_MS, "s"),
             ]),
         }
     );
     machine.run(time, touch("s")).only_answers(valid.clone());
-    machine.run(time + TTL_MS / 10 - 1, touch("s")).only_answers(valid);
+    machine
+        .run(time + TTL_MS / 10 - 1, touch("s"))
+        .only_answers(valid);
 }
 
 #[test]
@@ -294,23 +367,39 @@ fn a_touch_in_the_last_moment_saves_the_session() {
     let did = machine.run(T0 + TTL_MS - 1, touch("s"));
     assert_eq!(did.payloads(), [&Payload::SessionTouched]);
     assert_eq!(machine.session("s").deadline_ms(), T0 + 2 * TTL_MS - 1);
-    let none = Answer::SessionDeleted { existed: false, variables: 0 };
+    let none = Answer::SessionDeleted {
+        existed: false,
+        variables: 0,
+    };
     machine.run(T0 + TTL_MS, expire("s")).only_answers(none);
 }
 
 #[test]
 fn an_earlier_clock_than_the_last_event_s_takes_that_event_s_time() {
     let mut machine = Machine::with_session("s");
-    machine.run(T0 + TTL_MS / 2, create("other", TTL_MS)).outcome.unwrap();
+    machine
+        .run(T0 + TTL_MS / 2, create("other", TTL_MS))
+        .outcome
+        .unwrap();
     let did = machine.run(1, create("third", TTL_MS));
     assert_eq!(did.events[0].time_ms, T0 + TTL_MS / 2);
-    assert_eq!(machine.session("third"), new_session("third", T0 + TTL_MS / 2));
+    assert_eq!(
+        machine.session("third"),
+        new_session("third", T0 + TTL_MS / 2)
+    );
 
     // Nor does a session come back to life: the last event was made at its deadline.
-    machine.run(T0 + TTL_MS, create("fourth", TTL_MS)).outcome.unwrap();
-    machine.run(T0, touch("s")).only_answers(Answer::SessionTouched { valid: false });
+    machine
+        .run(T0 + TTL_MS, create("fourth", TTL_MS))
+        .outcome
+        .unwrap();
+    machine
+        .run(T0, touch("s"))
+        .only_answers(Answer::SessionTouched { valid: false });
     assert_eq!(
         machine.run(T0, expire("s")).payloads(),
-        [&Payload::SessionExpired { deadline_ms: T0 + TTL_MS }]
+        [&Payload::SessionExpired {
+            deadline_ms: T0 + TTL_MS
+        }]
     );
 }

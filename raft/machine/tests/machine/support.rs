@@ -31,7 +31,11 @@ impl Did {
     pub fn only_answers(&self, answer: Answer) {
         assert_eq!(
             *self,
-            Self { outcome: Ok(answer), events: Vec::new(), changes: Changes::default() }
+            Self {
+                outcome: Ok(answer),
+                events: Vec::new(),
+                changes: Changes::default()
+            }
         );
     }
 
@@ -65,7 +69,10 @@ pub struct Machine {
 impl Machine {
     /// An empty one with other limits.
     pub fn limited(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// One with a living session of [`TTL_MS`], created at [`T0`] without a request id.
@@ -79,12 +86,19 @@ impl Machine {
     pub fn step(&mut self, time_ms: u64, command: &Command) -> Did {
         self.index += 1;
         let mut overlay = Overlay::new(&self.rows);
-        let point = LogPoint { index: self.index, term: TERM };
+        let point = LogPoint {
+            index: self.index,
+            term: TERM,
+        };
         let stepped = step(&mut overlay, point, time_ms, &self.limits, command).unwrap();
         let changes = overlay.into_changes();
         self.rows.commit(changes.clone());
         self.events.extend(stepped.events.iter().cloned());
-        Did { outcome: stepped.outcome, events: stepped.events, changes }
+        Did {
+            outcome: stepped.outcome,
+            events: stepped.events,
+            changes,
+        }
     }
 
     /// Step a command that has no request id.
@@ -128,13 +142,19 @@ pub fn text(value: &str) -> Value {
 }
 
 pub fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-    entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    entries
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 pub fn origin(request_id: &str) -> Origin {
     Origin {
         request_id: request_id.into(),
-        principal: Principal { name: "ada".into(), verified: true },
+        principal: Principal {
+            name: "ada".into(),
+            verified: true,
+        },
         call_id: "call-1".into(),
         tool: "tool".into(),
         worker: "worker-1".into(),
@@ -143,7 +163,10 @@ pub fn origin(request_id: &str) -> Origin {
 }
 
 pub fn command(request_id: &str, body: Body) -> Command {
-    Command { origin: origin(request_id), body }
+    Command {
+        origin: origin(request_id),
+        body,
+    }
 }
 
 pub fn create(session_id: &str, ttl_ms: u64) -> Body {
@@ -155,15 +178,21 @@ pub fn create(session_id: &str, ttl_ms: u64) -> Body {
 }
 
 pub fn delete(session_id: &str) -> Body {
-    Body::DeleteSession(DeleteSession { session_id: session_id.into() })
+    Body::DeleteSession(DeleteSession {
+        session_id: session_id.into(),
+    })
 }
 
 pub fn touch(session_id: &str) -> Body {
-    Body::TouchSession(TouchSession { session_id: session_id.into() })
+    Body::TouchSession(TouchSession {
+        session_id: session_id.into(),
+    })
 }
 
 pub fn expire(session_id: &str) -> Body {
-    Body::ExpireSession(ExpireSession { session_id: session_id.into() })
+    Body::ExpireSession(ExpireSession {
+        session_id: session_id.into(),
+    })
 }
 
 pub fn register(session_id: &str, name: &str, type_name: &str, value: Value) -> Body {
@@ -178,11 +207,18 @@ pub fn register(session_id: &str, name: &str, type_name: &str, value: Value) -> 
 }
 
 pub fn update(identifier: &str, value: Value) -> SetVariable {
-    SetVariable { identifier: identifier.into(), value: Ok(value), expected_version: 0 }
+    SetVariable {
+        identifier: identifier.into(),
+        value: Ok(value),
+        expected_version: 0,
+    }
 }
 
 pub fn update_at(identifier: &str, value: Value, expected_version: u64) -> SetVariable {
-    SetVariable { expected_version, ..update(identifier, value) }
+    SetVariable {
+        expected_version,
+        ..update(identifier, value)
+    }
 }
 
 pub fn set(session_id: &str, atomic: bool, updates: Vec<SetVariable>) -> Body {
@@ -232,7 +268,10 @@ pub fn event(
 }
 
 pub fn changed(rows: Vec<(RowKey, Option<Row>)>) -> Changes {
-    Changes { cleared: BTreeSet::new(), rows: rows.into_iter().collect() }
+    Changes {
+        cleared: BTreeSet::new(),
+        rows: rows.into_iter().collect(),
+    }
 }
 
 /// What the end of a session clears.
@@ -246,7 +285,12 @@ pub fn cleared(session_id: &str) -> BTreeSet<RowPrefix> {
 }
 
 pub fn head(position: u64, time_ms: u64, sessions: u64) -> (RowKey, Option<Row>) {
-    let row = HeadRow { position, time_ms, sessions, requests: Ring::default() };
+    let row = HeadRow {
+        position,
+        time_ms,
+        sessions,
+        requests: Ring::default(),
+    };
     (RowKey::Head, Some(Row::Head(row)))
 }
 
@@ -273,7 +317,10 @@ pub fn new_session(session_id: &str, time_ms: u64) -> SessionRow {
 }
 
 pub fn deadline(time_ms: u64, session_id: &str) -> (RowKey, Option<Row>) {
-    (RowKey::Deadline(time_ms, session_id.into()), Some(Row::Deadline))
+    (
+        RowKey::Deadline(time_ms, session_id.into()),
+        Some(Row::Deadline),
+    )
 }
 
 pub fn no_deadline(time_ms: u64, session_id: &str) -> (RowKey, Option<Row>) {
@@ -281,5 +328,8 @@ pub fn no_deadline(time_ms: u64, session_id: &str) -> (RowKey, Option<Row>) {
 }
 
 pub fn variable_row(session_id: &str, row: VariableRow) -> (RowKey, Option<Row>) {
-    (RowKey::Variable(session_id.into(), row.name.clone()), Some(Row::Variable(row)))
+    (
+        RowKey::Variable(session_id.into(), row.name.clone()),
+        Some(Row::Variable(row)),
+    )
 }

@@ -38,7 +38,10 @@ fn a_new_variable_is_one_event_and_its_row() {
     assert_eq!(
         did,
         Did {
-            outcome: Ok(Answer::VariableRegistered { id: "var_v_2".into(), version: 1 }),
+            outcome: Ok(Answer::VariableRegistered {
+                id: "var_v_2".into(),
+                version: 1
+            }),
             events: vec![event(
                 (2, 2, 2),
                 "s",
@@ -56,7 +59,11 @@ fn a_new_variable_is_one_event_and_its_row() {
             )],
             changes: changed(vec![
                 head(2, T0 + 5, 1),
-                session_row(SessionRow { revision: 2, variables: 1, ..new_session("s", T0) }),
+                session_row(SessionRow {
+                    revision: 2,
+                    variables: 1,
+                    ..new_session("s", T0)
+                }),
                 variable_row("s", row),
             ]),
         }
@@ -67,7 +74,10 @@ fn a_new_variable_is_one_event_and_its_row() {
 fn registering_again_replaces_all_but_the_id_and_the_birthday() {
     let mut machine = Machine::with_session("s");
     let first = document(r#"{"max":9}"#, &[("a", "1")], int(4));
-    machine.run(T0, Body::RegisterVariable(first)).outcome.unwrap();
+    machine
+        .run(T0, Body::RegisterVariable(first))
+        .outcome
+        .unwrap();
     let again = document(r#"{"min":10}"#, &[("b", "2")], int(40));
     let time = T0 + TTL_MS / 10;
     let did = machine.run(time, Body::RegisterVariable(again));
@@ -83,7 +93,13 @@ fn registering_again_replaces_all_but_the_id_and_the_birthday() {
         updated_ms: time,
         position: 3,
     };
-    assert_eq!(did.outcome, Ok(Answer::VariableRegistered { id: "var_v_2".into(), version: 2 }));
+    assert_eq!(
+        did.outcome,
+        Ok(Answer::VariableRegistered {
+            id: "var_v_2".into(),
+            version: 2
+        })
+    );
     assert_eq!(did.events.len(), 1);
     // A tenth of the ttl has gone by: the write is a use, and moves the deadline.
     assert_eq!(
@@ -128,17 +144,30 @@ fn an_id_is_never_given_again() {
                 "s",
                 T0 + 1,
                 None,
-                Payload::VariableDeleted { id: row.id, name: "v".into(), version: 1 },
+                Payload::VariableDeleted {
+                    id: row.id,
+                    name: "v".into(),
+                    version: 1
+                },
             )],
             changes: changed(vec![
                 head(3, T0 + 1, 1),
-                session_row(SessionRow { revision: 3, ..new_session("s", T0) }),
+                session_row(SessionRow {
+                    revision: 3,
+                    ..new_session("s", T0)
+                }),
                 (RowKey::Variable("s".into(), "v".into()), None),
             ]),
         }
     );
     let did = machine.register(T0 + 2, "s", "v", 1);
-    assert_eq!(did.outcome, Ok(Answer::VariableRegistered { id: "var_v_4".into(), version: 1 }));
+    assert_eq!(
+        did.outcome,
+        Ok(Answer::VariableRegistered {
+            id: "var_v_4".into(),
+            version: 1
+        })
+    );
     assert_eq!(machine.variable("s", "v").created_ms, T0 + 2);
     assert_eq!(machine.rows.variable("s", "var_v_2").unwrap(), None);
     machine
@@ -158,9 +187,15 @@ fn an_id_wins_over_a_name() {
     assert_eq!(machine.variable("s", "var_x_9").name, "var_x_9");
     assert_eq!(machine.variable("s", "var_var_x_2_4").name, "var_x_2");
 
-    machine.run(T0, set("s", true, vec![update("var_x_2", int(5))])).outcome.unwrap();
+    machine
+        .run(T0, set("s", true, vec![update("var_x_2", int(5))]))
+        .outcome
+        .unwrap();
     assert_eq!(machine.variable("s", "x").value, int(5));
-    machine.run(T0, delete_variable("s", "var_x_2")).outcome.unwrap();
+    machine
+        .run(T0, delete_variable("s", "var_x_2"))
+        .outcome
+        .unwrap();
     assert_eq!(machine.rows.variable_named("s", "x").unwrap(), None);
     // Now that x is gone, the identifier is the other one's name.
     assert_eq!(machine.variable("s", "var_x_2").value, int(10));
@@ -172,16 +207,29 @@ fn names_with_underscores_and_odd_ids_are_found() {
     for name in ["a_b", "a_1", "_", "", "é ü", "var_", "var__1"] {
         let did = machine.register(T0, "s", name, 1);
         if name.is_empty() {
-            did.only_refuses(RejectionKind::Invalid, "name is empty; hint: give 1 to 256 bytes");
+            did.only_refuses(
+                RejectionKind::Invalid,
+                "name is empty; hint: give 1 to 256 bytes",
+            );
             continue;
         }
         let id = format!("var_{name}_{}", machine.head().position);
-        assert_eq!(did.outcome, Ok(Answer::VariableRegistered { id: id.clone(), version: 1 }));
+        assert_eq!(
+            did.outcome,
+            Ok(Answer::VariableRegistered {
+                id: id.clone(),
+                version: 1
+            })
+        );
         assert_eq!(machine.variable("s", &id).name, name);
         assert_eq!(machine.variable("s", name).id, id);
     }
     for unknown in ["var_a_b_", "var_a_b_x", "var_a_b_02", "a", "VAR_a_b_2"] {
-        assert_eq!(machine.rows.variable("s", unknown).unwrap(), None, "{unknown}");
+        assert_eq!(
+            machine.rows.variable("s", unknown).unwrap(),
+            None,
+            "{unknown}"
+        );
     }
 }
 
@@ -202,19 +250,35 @@ fn names_have_1_to_256_bytes() {
 fn bad_values_and_types_are_refused_in_snakepit_s_words() {
     let mut machine = Machine::with_session("s");
     let refused = [
-        (Body::RegisterVariable(document(r#"{"max":3}"#, &[], int(4))), "value 4 is above maximum 3"),
-        (Body::RegisterVariable(document("", &[], Value::Float(1.5))), "must be a whole number, got 1.5"),
-        (Body::RegisterVariable(document("", &[], text("x"))), "must be an integer"),
+        (
+            Body::RegisterVariable(document(r#"{"max":3}"#, &[], int(4))),
+            "value 4 is above maximum 3",
+        ),
+        (
+            Body::RegisterVariable(document("", &[], Value::Float(1.5))),
+            "must be a whole number, got 1.5",
+        ),
+        (
+            Body::RegisterVariable(document("", &[], text("x"))),
+            "must be an integer",
+        ),
         (
             Body::RegisterVariable(document("[]", &[], int(4))),
             r#"Invalid constraints: not a JSON object; hint: send {} or {"min": 0}"#,
         ),
     ];
     for (body, message) in refused {
-        machine.run(T0, body).only_refuses(RejectionKind::Invalid, message);
+        machine
+            .run(T0, body)
+            .only_refuses(RejectionKind::Invalid, message);
     }
     let did = machine.run(T0, register("s", "v", "Integer", int(1)));
-    assert!(did.outcome.unwrap_err().message.starts_with("Unknown type: Integer"));
+    assert!(
+        did.outcome
+            .unwrap_err()
+            .message
+            .starts_with("Unknown type: Integer")
+    );
 }
 
 #[test]
@@ -254,7 +318,10 @@ fn sizes_are_exact() {
         })
     };
     let mut machine = Machine::with_session("s");
-    machine.run(T0, body(value, metadata, constraints)).outcome.unwrap();
+    machine
+        .run(T0, body(value, metadata, constraints))
+        .outcome
+        .unwrap();
     let mut machine = Machine::with_session("s");
     machine.run(T0, body(value + 1, metadata, constraints)).only_refuses(
         RejectionKind::Invalid,
@@ -275,9 +342,16 @@ fn a_deleted_variable_s_session_is_used() {
     let mut machine = Machine::with_session("s");
     machine.register(T0, "s", "v", 1);
     let time = T0 + TTL_MS / 10;
-    machine.run(time, delete_variable("s", "v")).outcome.unwrap();
+    machine
+        .run(time, delete_variable("s", "v"))
+        .outcome
+        .unwrap();
     assert_eq!(machine.session("s").touched_ms, time);
-    let deadlines: Vec<_> =
-        machine.rows.iter().filter(|(_, row)| matches!(row, Row::Deadline)).map(|(key, _)| key).collect();
+    let deadlines: Vec<_> = machine
+        .rows
+        .iter()
+        .filter(|(_, row)| matches!(row, Row::Deadline))
+        .map(|(key, _)| key)
+        .collect();
     assert_eq!(deadlines, [&RowKey::Deadline(time + TTL_MS, "s".into())]);
 }

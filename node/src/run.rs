@@ -227,11 +227,10 @@ async fn serve(
     let address = listener.local_addr()?;
     tracing::info!(%address, "{name} are served");
     let stopped = stop.clone();
-    let served = server()
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
-            stopped.cancelled().await
-        });
+    let served = server().add_routes(routes).serve_with_incoming_shutdown(
+        TcpIncoming::from(listener).with_nodelay(Some(true)),
+        async move { stopped.cancelled().await },
+    );
     within_grace(served, stop)
         .await
         .with_context(|| format!("{name} cannot be served"))

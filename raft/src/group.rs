@@ -109,7 +109,7 @@ impl Group {
         .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
 
         let stop = CancellationToken::new();
-        let leadership = Leadership::new(node_id, raft.metrics());
+        let leadership = Leadership::new(node_id, raft.server_metrics());
         let forwarder = Forwarder::new(channels);
         let (queue, waiting) = mpsc::channel(options.propose_queue_max);
         let intake = Intake::new(queue, options.propose_queue_bytes_max);

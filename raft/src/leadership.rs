@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::metrics::RaftServerMetrics;
+use openraft::vote::RaftLeaderId as _;
 use snakepit_storage::NodeAddress;
 use tokio::sync::watch;
 
 use crate::types::TypeConfig;
 
 pub(crate) type Metrics =
-    openraft::alias::WatchReceiverOf<TypeConfig, openraft::RaftMetrics<TypeConfig>>;
+    openraft::alias::WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>;
 
-/// A view of the group's leadership and members; cheap to clone.
+/// A view of the group's leadership and members; cheap to clone. It follows what rarely changes only, so
+/// that nobody is woken by every entry.
 #[derive(Clone)]
 pub(crate) struct Leadership {
     local: u64,
@@ -37,7 +40,7 @@ impl Leadership {
             while changes.changed().await.is_ok() {
                 let (leader, term) = {
                     let seen = changes.borrow_and_update();
-                    (seen.current_leader, seen.current_term)
+                    (seen.current_leader, seen.vote.leader_id().term())
                 };
                 let changed =
                     tell.send_if_modified(|held| std::mem::replace(held, leader) != leader);

@@ -51,7 +51,7 @@ impl RaftOptions {
             append_bytes_max: 1 << 20,
             proposal_commands_max: 512,
             proposal_bytes_max: 256 << 10,
-            proposals_in_flight_max: 4,
+            proposals_in_flight_max: 2,
             propose_queue_max: 16_384,
             propose_queue_bytes_max: 64 << 20,
             message_bytes_max: 64 << 20,

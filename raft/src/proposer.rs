@@ -153,13 +153,12 @@ impl<S: StateStorage> Proposer<S> {
                 match leader.and_then(|leader| Some((leader, self.leadership.address_of(leader)?)))
                 {
                     Some((leader, address)) if !mine.is_empty() => {
-                        let sent = send_off(mine);
                         flying.push(Box::pin(forward(
                             self.forwarder.clone(),
                             self.options.clone(),
                             leader,
                             address.peer,
-                            sent,
+                            mine,
                         )));
                     }
                     _ => {
@@ -313,6 +312,20 @@ async fn forward(
         return Attempt {
             groups,
             result: Err(Failure::Final(too_large(bytes, &options))),
+        };
+    }
+    // Nothing counts as sent while the leader cannot be reached.
+    if !forwarder.reach(leader, &address).await {
+        return Attempt {
+            groups,
+            result: Err(Failure::NotDone),
+        };
+    }
+    let groups = send_off(groups);
+    if groups.is_empty() {
+        return Attempt {
+            groups,
+            result: Err(Failure::NotDone),
         };
     }
     let commands = groups

@@ -68,9 +68,14 @@ enum Verb {
 /// Run what the command line asks for; the process's exit code.
 pub fn main() -> ExitCode {
     // The runtime is started here and not in main.rs, so that all code is generated once, in this crate.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return CliError::failed(format!("no threads can be started: {error}")).report(),
+        Err(error) => {
+            return CliError::failed(format!("no threads can be started: {error}")).report();
+        }
     };
     runtime.block_on(parse_and_run())
 }

@@ -60,7 +60,7 @@ section! {
         /// Bytes in one proposal; a command that is larger travels alone.
         proposal_bytes_max: usize = 256 << 10, KIB..=64 * MIB;
         /// Proposals under way at once.
-        proposals_in_flight_max: usize = 4, 1..=64;
+        proposals_in_flight_max: usize = 2, 1..=64;
         /// Commands that may wait to be proposed; beyond it callers are told to back off.
         propose_queue_max: usize = 16_384, 1..=1_000_000;
         /// Bytes of commands that may wait to be proposed; beyond it callers are told to back off.

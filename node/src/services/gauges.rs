@@ -19,15 +19,25 @@ impl Node {
             let (status, head) = (self.group.status(), self.state.head());
             let set = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
             set("snakepit_raft_term", status.term);
-            set("snakepit_raft_leader", u64::from(status.role == Role::Leader));
+            set(
+                "snakepit_raft_leader",
+                u64::from(status.role == Role::Leader),
+            );
             set("snakepit_raft_last_log_index", status.last_log.unwrap_or(0));
-            set("snakepit_raft_committed_index", status.committed.unwrap_or(0));
+            set(
+                "snakepit_raft_committed_index",
+                status.committed.unwrap_or(0),
+            );
             set("snakepit_raft_applied_index", status.applied.unwrap_or(0));
             set("snakepit_raft_snapshot_index", status.snapshot.unwrap_or(0));
             set("snakepit_raft_purged_index", status.purged.unwrap_or(0));
             set("snakepit_events", head.position);
             set("snakepit_sessions", head.sessions);
-            if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+            if stop
+                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+                .await
+                .is_none()
+            {
                 return;
             }
         }

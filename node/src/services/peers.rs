@@ -46,7 +46,10 @@ impl Sent {
     fn to(peer: &Arc<Peer>) -> Self {
         let look = peer.looks.load(Ordering::Relaxed);
         peer.sent.fetch_add(1, Ordering::Relaxed);
-        Self { peer: peer.clone(), look }
+        Self {
+            peer: peer.clone(),
+            look,
+        }
     }
 }
 
@@ -55,7 +58,10 @@ impl Drop for Sent {
         let mut seen = self.peer.seen();
         if self.peer.looks.load(Ordering::Relaxed) == self.look {
             let less = |sent: u32| sent.checked_sub(1);
-            let _ = self.peer.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            let _ = self
+                .peer
+                .sent
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         } else if let Some(seen) = &mut *seen {
             // What it said last was said while it had the call.
             seen.free = (seen.free + 1).min(seen.slots);

@@ -130,7 +130,11 @@ fn clip(message: String) -> String {
     let head = message.floor_char_boundary(MESSAGE_BYTES_MAX / 2);
     let tail = message.ceil_char_boundary(message.len() - MESSAGE_BYTES_MAX / 2);
     let left_out = tail - head;
-    format!("{}… ({left_out} bytes left out) …{}", &message[..head], &message[tail..])
+    format!(
+        "{}… ({left_out} bytes left out) …{}",
+        &message[..head],
+        &message[tail..]
+    )
 }
 
 impl Node {

@@ -48,7 +48,10 @@ impl RowsMut for MemoryRows {
     fn clear(&mut self, prefix: RowPrefix) {
         let from = prefix.first_key();
         let covered = self.rows.range(from..).map(|(key, _)| key);
-        let gone: Vec<RowKey> = covered.take_while(|key| prefix.covers(key)).cloned().collect();
+        let gone: Vec<RowKey> = covered
+            .take_while(|key| prefix.covers(key))
+            .cloned()
+            .collect();
         for key in gone {
             self.rows.remove(&key);
         }

@@ -25,7 +25,11 @@ pub struct Overlay<R> {
 impl<R: Rows> Overlay<R> {
     /// No changes yet.
     pub fn new(base: R) -> Self {
-        Self { base, seen: RefCell::default(), changes: Changes::default() }
+        Self {
+            base,
+            seen: RefCell::default(),
+            changes: Changes::default(),
+        }
     }
 
     /// What was changed.
@@ -39,7 +43,9 @@ impl<R: Rows> Rows for Overlay<R> {
         if let Some(changed) = self.changes.rows.get(key) {
             return Ok(changed.clone());
         }
-        if !self.changes.cleared.is_empty() && self.changes.cleared.iter().any(|prefix| prefix.covers(key)) {
+        if !self.changes.cleared.is_empty()
+            && self.changes.cleared.iter().any(|prefix| prefix.covers(key))
+        {
             return Ok(None);
         }
         if let Some(seen) = self.seen.borrow().get(key) {

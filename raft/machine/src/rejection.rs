@@ -60,7 +60,10 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal of that kind.
     pub fn new(kind: RejectionKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// The request is wrong.
@@ -70,12 +73,18 @@ impl Rejection {
 
     /// No such session; Snakepit's wording.
     pub fn no_session(session_id: &str) -> Self {
-        Self::new(RejectionKind::NotFound, format!("Session not found: {session_id}"))
+        Self::new(
+            RejectionKind::NotFound,
+            format!("Session not found: {session_id}"),
+        )
     }
 
     /// No such variable; Snakepit's wording.
     pub fn no_variable(identifier: &str) -> Self {
-        Self::new(RejectionKind::NotFound, format!("Variable not found: {identifier}"))
+        Self::new(
+            RejectionKind::NotFound,
+            format!("Variable not found: {identifier}"),
+        )
     }
 
     /// A limit is reached.

@@ -50,7 +50,11 @@ pub trait RowsExt: Rows {
     }
 
     /// A variable by name.
-    fn variable_named(&self, session_id: &str, name: &str) -> Result<Option<VariableRow>, RowsError> {
+    fn variable_named(
+        &self,
+        session_id: &str,
+        name: &str,
+    ) -> Result<Option<VariableRow>, RowsError> {
         let key = RowKey::Variable(session_id.to_owned(), name.to_owned());
         match self.get(&key)? {
             None => Ok(None),
@@ -60,7 +64,11 @@ pub trait RowsExt: Rows {
     }
 
     /// A variable by id or name; an id wins.
-    fn variable(&self, session_id: &str, identifier: &str) -> Result<Option<VariableRow>, RowsError> {
+    fn variable(
+        &self,
+        session_id: &str,
+        identifier: &str,
+    ) -> Result<Option<VariableRow>, RowsError> {
         if let Some(name) = name_in_id(identifier)
             && let Some(row) = self.variable_named(session_id, name)?
             && row.id == identifier
@@ -96,5 +104,8 @@ fn name_in_id(identifier: &str) -> Option<&str> {
 }
 
 fn misfit(key: &RowKey) -> RowsError {
-    RowsError { key: format!("{key:?}"), reason: "holds a row of another kind".into() }
+    RowsError {
+        key: format!("{key:?}"),
+        reason: "holds a row of another kind".into(),
+    }
 }

@@ -4,7 +4,8 @@ use crate::decide::{Context, DecideError, decide};
 use crate::evolve::{ended_request, evolve};
 use crate::rows::RowsExt;
 use crate::{
-    Answer, Body, Cause, Command, Event, ID_BYTES_MAX, Limits, Outcome, Payload, Rejection, Rows, RowsError, RowsMut,
+    Answer, Body, Cause, Command, Event, ID_BYTES_MAX, Limits, Outcome, Payload, Rejection, Rows,
+    RowsError, RowsMut,
 };
 
 /// Where in the Raft log a command stands.
@@ -36,24 +37,39 @@ pub fn step<R: RowsMut>(
 ) -> Result<Stepped, RowsError> {
     let head = rows.head()?;
     let time_ms = time_ms.max(head.time_ms);
-    let context = Context { time_ms, position: head.position + 1, limits };
+    let context = Context {
+        time_ms,
+        position: head.position + 1,
+        limits,
+    };
     if let Err(rejection) = check_origin(command) {
-        return Ok(Stepped { outcome: Err(rejection), events: Vec::new() });
+        return Ok(Stepped {
+            outcome: Err(rejection),
+            events: Vec::new(),
+        });
     }
     if let Some(answer) = first_answer(rows, time_ms, command)? {
-        return Ok(Stepped { outcome: Ok(answer), events: Vec::new() });
+        return Ok(Stepped {
+            outcome: Ok(answer),
+            events: Vec::new(),
+        });
     }
     let decision = match decide(rows, context, command) {
         Ok(decision) => decision,
         Err(DecideError::Rejected(rejection)) => {
-            return Ok(Stepped { outcome: Err(rejection), events: Vec::new() });
+            return Ok(Stepped {
+                outcome: Err(rejection),
+                events: Vec::new(),
+            });
         }
         Err(DecideError::Rows(error)) => return Err(error),
     };
 
     let session_id = command.body.session_id();
     let last = decision.events.len().saturating_sub(1);
-    let mut revision = rows.session(session_id)?.map_or(0, |session| session.revision);
+    let mut revision = rows
+        .session(session_id)?
+        .map_or(0, |session| session.revision);
     let mut events = Vec::with_capacity(decision.events.len());
     for (number, payload) in decision.events.into_iter().enumerate() {
         if matches!(payload, Payload::SessionCreated { .. }) {
@@ -75,13 +91,17 @@ pub fn step<R: RowsMut>(
                 worker: command.origin.worker.clone(),
                 node: command.origin.node,
             },
-            answer: (number == last && !command.origin.request_id.is_empty()).then(|| decision.answer.clone()),
+            answer: (number == last && !command.origin.request_id.is_empty())
+                .then(|| decision.answer.clone()),
             payload,
         };
         evolve(rows, &event)?;
         events.push(event);
     }
-    Ok(Stepped { outcome: Ok(decision.answer), events })
+    Ok(Stepped {
+        outcome: Ok(decision.answer),
+        events,
+    })
 }
 
 /// Fold a stored event into the rows, as [`step`] did when it was made.
@@ -91,7 +111,10 @@ pub fn replay<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> 
 
 fn check_origin(command: &Command) -> Result<(), Rejection> {
     let origin = &command.origin;
-    for (field, text) in [("request id", &origin.request_id), ("principal", &origin.principal.name)] {
+    for (field, text) in [
+        ("request id", &origin.request_id),
+        ("principal", &origin.principal.name),
+    ] {
         if text.len() > ID_BYTES_MAX {
             return Err(Rejection::invalid(format!(
                 "the {field} has {} bytes, the limit is {ID_BYTES_MAX}; hint: shorten it",
@@ -102,7 +125,11 @@ fn check_origin(command: &Command) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn first_answer<R: Rows>(rows: &R, time_ms: u64, command: &Command) -> Result<Option<Answer>, RowsError> {
+fn first_answer<R: Rows>(
+    rows: &R,
+    time_ms: u64,
+    command: &Command,
+) -> Result<Option<Answer>, RowsError> {
     let request_id = &command.origin.request_id;
     if request_id.is_empty() {
         return Ok(None);
@@ -114,8 +141,13 @@ fn first_answer<R: Rows>(rows: &R, time_ms: u64, command: &Command) -> Result<Op
     {
         return Ok(Some(row.answer));
     }
-    if matches!(command.body, Body::DeleteSession(_) | Body::ExpireSession(_)) {
-        return Ok(rows.request("", &ended_request(session_id, request_id))?.map(|row| row.answer));
+    if matches!(
+        command.body,
+        Body::DeleteSession(_) | Body::ExpireSession(_)
+    ) {
+        return Ok(rows
+            .request("", &ended_request(session_id, request_id))?
+            .map(|row| row.answer));
     }
     Ok(None)
 }

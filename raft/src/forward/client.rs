@@ -67,6 +67,11 @@ impl Forwarder {
             .max_encoding_message_size(limit)
     }
 
+    /// Whether commands can be sent there.
+    pub(crate) async fn reach(&self, leader: u64, address: &str) -> bool {
+        self.stream(leader, address).await.is_some()
+    }
+
     /// Propose commands there. The outer error means that they cannot be sent at all.
     pub(crate) async fn propose(
         &self,

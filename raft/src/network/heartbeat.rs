@@ -74,6 +74,11 @@ async fn open(connection: &Connection, option: &RPCOption) -> Result<Idle, RPCEr
     let (requests, outgoing) = mpsc::channel(1);
     let mut client = connection.client.clone();
     let opening = client.append(ReceiverStream::new(outgoing));
-    let responses = connection.bounded(RPCTypes::AppendEntries, option.hard_ttl(), opening).await?;
-    Ok(Idle { requests, responses: responses.into_inner() })
+    let responses = connection
+        .bounded(RPCTypes::AppendEntries, option.hard_ttl(), opening)
+        .await?;
+    Ok(Idle {
+        requests,
+        responses: responses.into_inner(),
+    })
 }

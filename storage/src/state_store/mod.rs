@@ -1,5 +1,6 @@
 //! The state in RocksDB: events and rows, one write for each apply.
 
+mod cache;
 mod columns;
 mod commit;
 pub(crate) mod db;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use snakepit_machine::{Outcome, RowsExt};
 
+use self::cache::{RowCache, Through};
 use self::db::StateDb;
 use self::generation::Generation;
 use self::head::Published;
@@ -46,7 +48,7 @@ pub(crate) struct Shared {
     db: RwLock<Arc<StateDb>>,
     published: RwLock<Arc<Published>>,
     /// Held while entries are applied or a generation is replaced.
-    apply: Mutex<()>,
+    apply: Mutex<RowCache>,
     /// Held while a snapshot is built or installed; `None` where the store is for reading only. Taken before
     /// `apply` where both are.
     snapshots: Mutex<Option<Snapshots>>,
@@ -102,7 +104,7 @@ impl StateStore {
                 data,
                 db: RwLock::new(Arc::new(db)),
                 published: RwLock::new(Arc::new(published)),
-                apply: Mutex::new(()),
+                apply: Mutex::default(),
                 snapshots: Mutex::new(snapshots),
                 _lock: held,
             }),
@@ -169,11 +171,13 @@ impl StateStorage for StateStore {
     }
 
     fn apply(&self, entries: Vec<ApplyEntry>) -> io::Result<Vec<Vec<Outcome>>> {
-        let _applying = lock(&self.shared.apply);
+        let mut cache = lock(&self.shared.apply);
         let db = self.db();
         let before = self.published();
-        let folded = fold::fold(DbRows(&db), before.applied.clone(), before.chain(), entries)?;
+        let rows = Through::new(&mut cache, DbRows(&db));
+        let folded = fold::fold(rows, before.applied.clone(), before.chain(), entries)?;
         commit::commit(&db, &folded)?;
+        cache.write(&folded.changes);
         let row = if folded.events.is_empty() {
             snakepit_machine::HeadRow {
                 time_ms: before.head.time_ms,
@@ -181,7 +185,9 @@ impl StateStorage for StateStore {
                 ..Default::default()
             }
         } else {
-            DbRows(&db).head().map_err(fold::unreadable)?
+            Through::new(&mut cache, DbRows(&db))
+                .head()
+                .map_err(fold::unreadable)?
         };
         let after = Published::new(folded.applied, folded.chain, &row);
         *write(&self.shared.published) = Arc::new(after);
@@ -238,7 +244,8 @@ impl StateStore {
         let snapshots = snapshots.as_mut().ok_or_else(read_only)?;
         let state = self.shared.data.state();
         let prepared = snapshot::prepare(staged, &state, &snapshots.generation, after)?;
-        let _applying = lock(&self.shared.apply);
+        let mut applying = lock(&self.shared.apply);
+        applying.clear();
         let before = self.published();
         if prepared.published.applied.last < before.applied.last {
             prepared.db.mark_replaced();

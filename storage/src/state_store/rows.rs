@@ -34,7 +34,10 @@ pub struct CachedRows {
 
 impl CachedRows {
     pub(super) fn new(db: Arc<StateDb>) -> Self {
-        Self { db, missed: Cell::new(false) }
+        Self {
+            db,
+            missed: Cell::new(false),
+        }
     }
 
     /// Whether a row was wanted that is not in memory: read again in a way that may wait.
@@ -48,7 +51,10 @@ impl Rows for CachedRows {
         let mut options = ReadOptions::default();
         options.set_read_tier(ReadTier::BlockCache);
         read(key, |family, bytes| {
-            let found = self.db.raw().get_pinned_cf_opt(self.db.column(family)?, bytes, &options);
+            let found = self
+                .db
+                .raw()
+                .get_pinned_cf_opt(self.db.column(family)?, bytes, &options);
             match found {
                 Ok(Some(bytes)) => Ok(Some(row::decode(&bytes)?)),
                 Ok(None) => Ok(None),

@@ -94,21 +94,24 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::InitializeSessionRequest>,
     ) -> Result<Response<pb::InitializeSessionResponse>, Status> {
-        self.answer("InitializeSession", request, initialize_session::answer).await
+        self.answer("InitializeSession", request, initialize_session::answer)
+            .await
     }
 
     async fn cleanup_session(
         &self,
         request: Request<pb::CleanupSessionRequest>,
     ) -> Result<Response<pb::CleanupSessionResponse>, Status> {
-        self.answer("CleanupSession", request, cleanup_session::answer).await
+        self.answer("CleanupSession", request, cleanup_session::answer)
+            .await
     }
 
     async fn get_session(
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        self.answer("GetSession", request, get_session::answer).await
+        self.answer("GetSession", request, get_session::answer)
+            .await
     }
 
     async fn heartbeat(
@@ -122,56 +125,64 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::GetVariableRequest>,
     ) -> Result<Response<pb::GetVariableResponse>, Status> {
-        self.answer("GetVariable", request, get_variable::answer).await
+        self.answer("GetVariable", request, get_variable::answer)
+            .await
     }
 
     async fn set_variable(
         &self,
         request: Request<pb::SetVariableRequest>,
     ) -> Result<Response<pb::SetVariableResponse>, Status> {
-        self.answer("SetVariable", request, set_variable::answer).await
+        self.answer("SetVariable", request, set_variable::answer)
+            .await
     }
 
     async fn get_variables(
         &self,
         request: Request<pb::BatchGetVariablesRequest>,
     ) -> Result<Response<pb::BatchGetVariablesResponse>, Status> {
-        self.answer("GetVariables", request, get_variables::answer).await
+        self.answer("GetVariables", request, get_variables::answer)
+            .await
     }
 
     async fn set_variables(
         &self,
         request: Request<pb::BatchSetVariablesRequest>,
     ) -> Result<Response<pb::BatchSetVariablesResponse>, Status> {
-        self.answer("SetVariables", request, set_variables::answer).await
+        self.answer("SetVariables", request, set_variables::answer)
+            .await
     }
 
     async fn register_variable(
         &self,
         request: Request<pb::RegisterVariableRequest>,
     ) -> Result<Response<pb::RegisterVariableResponse>, Status> {
-        self.answer("RegisterVariable", request, register_variable::answer).await
+        self.answer("RegisterVariable", request, register_variable::answer)
+            .await
     }
 
     async fn list_variables(
         &self,
         request: Request<pb::ListVariablesRequest>,
     ) -> Result<Response<pb::ListVariablesResponse>, Status> {
-        self.answer("ListVariables", request, list_variables::answer).await
+        self.answer("ListVariables", request, list_variables::answer)
+            .await
     }
 
     async fn delete_variable(
         &self,
         request: Request<pb::DeleteVariableRequest>,
     ) -> Result<Response<pb::DeleteVariableResponse>, Status> {
-        self.answer("DeleteVariable", request, delete_variable::answer).await
+        self.answer("DeleteVariable", request, delete_variable::answer)
+            .await
     }
 
     async fn execute_tool(
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Result<Response<pb::ExecuteToolResponse>, Status> {
-        self.answer_call("ExecuteTool", request, execute_tool::answer).await
+        self.answer_call("ExecuteTool", request, execute_tool::answer)
+            .await
     }
 
     type ExecuteStreamingToolStream = Answers<pb::ToolChunk>;
@@ -180,8 +191,12 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Result<Response<Self::ExecuteStreamingToolStream>, Status> {
-        self.answer_call("ExecuteStreamingTool", request, execute_streaming_tool::answer)
-            .await
+        self.answer_call(
+            "ExecuteStreamingTool",
+            request,
+            execute_streaming_tool::answer,
+        )
+        .await
     }
 
     async fn register_tools(

@@ -20,9 +20,13 @@ pub(super) fn decide<R: Rows>(
     let mut sessions = rows.head()?.sessions;
     if let Some(session) = rows.session(&body.session_id)? {
         if session.alive_at(context.time_ms) {
-            return Ok(Decision::unchanged(Answer::SessionCreated { created: false }));
+            return Ok(Decision::unchanged(Answer::SessionCreated {
+                created: false,
+            }));
         }
-        events.push(Payload::SessionExpired { deadline_ms: session.deadline_ms() });
+        events.push(Payload::SessionExpired {
+            deadline_ms: session.deadline_ms(),
+        });
         sessions = sessions.saturating_sub(1);
     }
     if sessions >= limits.sessions_max {
@@ -32,6 +36,12 @@ pub(super) fn decide<R: Rows>(
         ))
         .into());
     }
-    events.push(Payload::SessionCreated { metadata: body.metadata.clone(), ttl_ms: body.ttl_ms });
-    Ok(Decision { answer: Answer::SessionCreated { created: true }, events })
+    events.push(Payload::SessionCreated {
+        metadata: body.metadata.clone(),
+        ttl_ms: body.ttl_ms,
+    });
+    Ok(Decision {
+        answer: Answer::SessionCreated { created: true },
+        events,
+    })
 }

@@ -12,6 +12,10 @@ pub(super) fn decide<R: Rows>(
         .ok_or_else(|| Rejection::no_variable(&body.identifier))?;
     Ok(Decision {
         answer: Answer::VariableDeleted,
-        events: vec![Payload::VariableDeleted { id: held.id, name: held.name, version: held.version }],
+        events: vec![Payload::VariableDeleted {
+            id: held.id,
+            name: held.name,
+            version: held.version,
+        }],
     })
 }

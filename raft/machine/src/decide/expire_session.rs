@@ -8,9 +8,17 @@ pub(super) fn decide<R: Rows>(
 ) -> Result<Decision, DecideError> {
     match rows.session(&body.session_id)? {
         Some(session) if !session.alive_at(context.time_ms) => Ok(Decision {
-            answer: Answer::SessionDeleted { existed: true, variables: session.variables },
-            events: vec![Payload::SessionExpired { deadline_ms: session.deadline_ms() }],
+            answer: Answer::SessionDeleted {
+                existed: true,
+                variables: session.variables,
+            },
+            events: vec![Payload::SessionExpired {
+                deadline_ms: session.deadline_ms(),
+            }],
         }),
-        _ => Ok(Decision::unchanged(Answer::SessionDeleted { existed: false, variables: 0 })),
+        _ => Ok(Decision::unchanged(Answer::SessionDeleted {
+            existed: false,
+            variables: 0,
+        })),
     }
 }

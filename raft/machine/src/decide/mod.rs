@@ -11,7 +11,8 @@ mod touch_session;
 use std::collections::BTreeMap;
 
 use crate::{
-    Answer, Body, Command, ID_BYTES_MAX, Limits, Payload, Rejection, Rows, RowsError, RowsExt, SessionRow,
+    Answer, Body, Command, ID_BYTES_MAX, Limits, Payload, Rejection, Rows, RowsError, RowsExt,
+    SessionRow,
 };
 
 /// What a decision depends on beside the rows.
@@ -36,7 +37,10 @@ pub struct Decision {
 
 impl Decision {
     fn unchanged(answer: Answer) -> Self {
-        Self { answer, events: Vec::new() }
+        Self {
+            answer,
+            events: Vec::new(),
+        }
     }
 }
 
@@ -52,7 +56,11 @@ pub enum DecideError {
 }
 
 /// Decide one command.
-pub fn decide<R: Rows>(rows: &R, context: Context<'_>, command: &Command) -> Result<Decision, DecideError> {
+pub fn decide<R: Rows>(
+    rows: &R,
+    context: Context<'_>,
+    command: &Command,
+) -> Result<Decision, DecideError> {
     match &command.body {
         Body::CreateSession(body) => create_session::decide(rows, context, body),
         Body::DeleteSession(body) => delete_session::decide(rows, context, body),
@@ -65,7 +73,11 @@ pub fn decide<R: Rows>(rows: &R, context: Context<'_>, command: &Command) -> Res
 }
 
 /// A session that exists at the command's time.
-fn living_session<R: Rows>(rows: &R, context: Context<'_>, session_id: &str) -> Result<SessionRow, DecideError> {
+fn living_session<R: Rows>(
+    rows: &R,
+    context: Context<'_>,
+    session_id: &str,
+) -> Result<SessionRow, DecideError> {
     match rows.session(session_id)? {
         Some(session) if session.alive_at(context.time_ms) => Ok(session),
         _ => Err(Rejection::no_session(session_id).into()),
@@ -74,7 +86,9 @@ fn living_session<R: Rows>(rows: &R, context: Context<'_>, session_id: &str) -> 
 
 fn check_id(field: &str, id: &str) -> Result<(), Rejection> {
     if id.is_empty() {
-        return Err(Rejection::invalid(format!("{field} is empty; hint: give 1 to {ID_BYTES_MAX} bytes")));
+        return Err(Rejection::invalid(format!(
+            "{field} is empty; hint: give 1 to {ID_BYTES_MAX} bytes"
+        )));
     }
     if id.len() > ID_BYTES_MAX {
         return Err(Rejection::invalid(format!(
@@ -86,7 +100,10 @@ fn check_id(field: &str, id: &str) -> Result<(), Rejection> {
 }
 
 fn check_metadata(metadata: &BTreeMap<String, String>, limits: &Limits) -> Result<(), Rejection> {
-    let bytes: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let bytes: usize = metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     if bytes as u64 > limits.metadata_bytes_max {
         return Err(Rejection::invalid(format!(
             "metadata has {bytes} bytes, the limit metadata_bytes_max is {}; hint: keep large things in variables",

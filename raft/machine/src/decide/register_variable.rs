@@ -1,4 +1,6 @@
-use super::{Context, DecideError, Decision, check_id, check_metadata, check_value_size, living_session};
+use super::{
+    Context, DecideError, Decision, check_id, check_metadata, check_value_size, living_session,
+};
 use crate::types::{self, Constraints};
 use crate::{Answer, Payload, RegisterVariable, Rejection, RejectionKind, Rows, RowsExt};
 
@@ -48,7 +50,10 @@ pub(super) fn decide<R: Rows>(
         }
     };
     Ok(Decision {
-        answer: Answer::VariableRegistered { id: id.clone(), version },
+        answer: Answer::VariableRegistered {
+            id: id.clone(),
+            version,
+        },
         events: vec![Payload::VariableRegistered {
             id,
             name: body.name.clone(),

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, DecideError, Decision, check_metadata, check_value_size, living_session};
 use crate::types::{self, Constraints};
 use crate::{
-    Answer, Payload, Rejection, RejectionKind, Rows, RowsExt, SetVariable, SetVariables, VariableRow,
+    Answer, Payload, Rejection, RejectionKind, Rows, RowsExt, SetVariable, SetVariables,
+    VariableRow,
 };
 
 pub(super) fn decide<R: Rows>(
@@ -44,7 +45,10 @@ pub(super) fn decide<R: Rows>(
         versions.clear();
         events.clear();
     }
-    Ok(Decision { answer: Answer::VariablesSet { versions, refused }, events })
+    Ok(Decision {
+        answer: Answer::VariablesSet { versions, refused },
+        events,
+    })
 }
 
 fn decide_one<R: Rows>(

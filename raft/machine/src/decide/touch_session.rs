@@ -9,7 +9,11 @@ pub(super) fn decide<R: Rows>(
     match rows.session(&body.session_id)? {
         Some(session) if session.alive_at(context.time_ms) => Ok(Decision {
             answer: Answer::SessionTouched { valid: true },
-            events: if session.wants_touch(context.time_ms) { vec![Payload::SessionTouched] } else { Vec::new() },
+            events: if session.wants_touch(context.time_ms) {
+                vec![Payload::SessionTouched]
+            } else {
+                Vec::new()
+            },
         }),
         _ => Ok(Decision::unchanged(Answer::SessionTouched { valid: false })),
     }

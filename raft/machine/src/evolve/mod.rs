@@ -20,7 +20,9 @@ pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> 
             session::created(rows, &mut head, event, metadata, *ttl_ms);
         }
         Payload::SessionTouched => session::touched(rows, event)?,
-        Payload::SessionDeleted | Payload::SessionExpired { .. } => session::ended(rows, &mut head, event)?,
+        Payload::SessionDeleted | Payload::SessionExpired { .. } => {
+            session::ended(rows, &mut head, event)?
+        }
         Payload::VariableRegistered { .. } => variable::registered(rows, event)?,
         Payload::VariableSet { .. } => variable::set(rows, event)?,
         Payload::VariableDeleted { name, .. } => variable::deleted(rows, event, name)?,
@@ -36,7 +38,8 @@ fn put_head<R: RowsMut>(rows: &mut R, head: HeadRow) {
 
 /// The event's session, which must be there.
 fn session_of<R: RowsMut>(rows: &R, event: &Event) -> Result<SessionRow, RowsError> {
-    rows.session(&event.session_id)?.ok_or_else(|| broken(event, "its session does not exist"))
+    rows.session(&event.session_id)?
+        .ok_or_else(|| broken(event, "its session does not exist"))
 }
 
 /// Write a session row after one of its events; a use that is worth recording moves the deadline.
@@ -45,7 +48,10 @@ fn put_session<R: RowsMut>(rows: &mut R, mut session: SessionRow, event: &Event)
     if session.wants_touch(event.time_ms) {
         rows.delete(RowKey::Deadline(session.deadline_ms(), session.id.clone()));
         session.touched_ms = event.time_ms;
-        rows.put(RowKey::Deadline(session.deadline_ms(), session.id.clone()), Row::Deadline);
+        rows.put(
+            RowKey::Deadline(session.deadline_ms(), session.id.clone()),
+            Row::Deadline,
+        );
     }
     rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
 }

@@ -16,14 +16,27 @@ pub const REQUESTS_KEPT_MAX: u64 = 1_000_000;
 /// Evictions for each kept answer: two, so that a ring that is too long grows shorter.
 const EVICTIONS: usize = 2;
 
-pub(super) fn keep<R: RowsMut>(rows: &mut R, head: &mut HeadRow, event: &Event) -> Result<(), RowsError> {
+pub(super) fn keep<R: RowsMut>(
+    rows: &mut R,
+    head: &mut HeadRow,
+    event: &Event,
+) -> Result<(), RowsError> {
     let (Some(answer), false) = (&event.answer, event.cause.request_id.is_empty()) else {
         return Ok(());
     };
-    let row = RequestRow { answer: answer.clone(), time_ms: event.time_ms };
+    let row = RequestRow {
+        answer: answer.clone(),
+        time_ms: event.time_ms,
+    };
     match rows.session(&event.session_id)? {
         Some(mut session) => {
-            keep_in(rows, &session.id.clone(), &mut session.requests, &event.cause.request_id, row)?;
+            keep_in(
+                rows,
+                &session.id.clone(),
+                &mut session.requests,
+                &event.cause.request_id,
+                row,
+            )?;
             rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
         }
         None => {
@@ -54,20 +67,31 @@ fn keep_in<R: RowsMut>(
     }
     let order = Row::RequestOrder(request_id.to_owned(), row.time_ms);
     rows.put(RowKey::RequestOrder(session_id.clone(), ring.next), order);
-    rows.put(RowKey::Request(session_id, request_id.to_owned()), Row::Request(row));
+    rows.put(
+        RowKey::Request(session_id, request_id.to_owned()),
+        Row::Request(row),
+    );
     ring.next += 1;
     Ok(())
 }
 
 /// Drop the oldest answer if its time is over.
-fn evict_oldest<R: RowsMut>(rows: &mut R, session_id: &str, ring: &mut Ring, now_ms: u64) -> Result<bool, RowsError> {
+fn evict_oldest<R: RowsMut>(
+    rows: &mut R,
+    session_id: &str,
+    ring: &mut Ring,
+    now_ms: u64,
+) -> Result<bool, RowsError> {
     let kept = ring.next - ring.first;
     if kept < REQUESTS_KEPT_MIN {
         return Ok(false);
     }
     let key = RowKey::RequestOrder(session_id.to_owned(), ring.first);
     let Some(Row::RequestOrder(request_id, time_ms)) = Rows::get(rows, &key)? else {
-        return Err(RowsError { key: format!("{key:?}"), reason: "the ring of kept answers has a gap".into() });
+        return Err(RowsError {
+            key: format!("{key:?}"),
+            reason: "the ring of kept answers has a gap".into(),
+        });
     };
     let old = now_ms.saturating_sub(time_ms) > REQUESTS_KEPT_MS;
     if !old && kept < REQUESTS_KEPT_MAX {

@@ -21,7 +21,10 @@ pub(super) fn created<R: RowsMut>(
         requests: Ring::default(),
     };
     head.sessions += 1;
-    rows.put(RowKey::Deadline(session.deadline_ms(), session.id.clone()), Row::Deadline);
+    rows.put(
+        RowKey::Deadline(session.deadline_ms(), session.id.clone()),
+        Row::Deadline,
+    );
     rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
 }
 
@@ -31,7 +34,11 @@ pub(super) fn touched<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), Row
     Ok(())
 }
 
-pub(super) fn ended<R: RowsMut>(rows: &mut R, head: &mut HeadRow, event: &Event) -> Result<(), RowsError> {
+pub(super) fn ended<R: RowsMut>(
+    rows: &mut R,
+    head: &mut HeadRow,
+    event: &Event,
+) -> Result<(), RowsError> {
     let session = session_of(rows, event)?;
     head.sessions = head.sessions.saturating_sub(1);
     rows.delete(RowKey::Deadline(session.deadline_ms(), session.id.clone()));

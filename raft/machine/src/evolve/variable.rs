@@ -2,8 +2,15 @@ use super::{broken, put_session, session_of};
 use crate::{Event, Payload, Row, RowKey, RowsError, RowsExt, RowsMut, VariableRow};
 
 pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
-    let Payload::VariableRegistered { id, name, type_name, value, constraints_json, metadata, version } =
-        &event.payload
+    let Payload::VariableRegistered {
+        id,
+        name,
+        type_name,
+        value,
+        constraints_json,
+        metadata,
+        version,
+    } = &event.payload
     else {
         return Err(broken(event, "another payload was expected"));
     };
@@ -27,13 +34,23 @@ pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), 
         updated_ms: event.time_ms,
         position: event.position,
     };
-    rows.put(RowKey::Variable(session.id.clone(), name.clone()), Row::Variable(row));
+    rows.put(
+        RowKey::Variable(session.id.clone(), name.clone()),
+        Row::Variable(row),
+    );
     put_session(rows, session, event);
     Ok(())
 }
 
 pub(super) fn set<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
-    let Payload::VariableSet { name, value, metadata, version, .. } = &event.payload else {
+    let Payload::VariableSet {
+        name,
+        value,
+        metadata,
+        version,
+        ..
+    } = &event.payload
+    else {
         return Err(broken(event, "another payload was expected"));
     };
     let session = session_of(rows, event)?;
@@ -45,12 +62,19 @@ pub(super) fn set<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsErr
     row.version = *version;
     row.updated_ms = event.time_ms;
     row.position = event.position;
-    rows.put(RowKey::Variable(session.id.clone(), name.clone()), Row::Variable(row));
+    rows.put(
+        RowKey::Variable(session.id.clone(), name.clone()),
+        Row::Variable(row),
+    );
     put_session(rows, session, event);
     Ok(())
 }
 
-pub(super) fn deleted<R: RowsMut>(rows: &mut R, event: &Event, name: &str) -> Result<(), RowsError> {
+pub(super) fn deleted<R: RowsMut>(
+    rows: &mut R,
+    event: &Event,
+    name: &str,
+) -> Result<(), RowsError> {
     let mut session = session_of(rows, event)?;
     session.variables = session.variables.saturating_sub(1);
     rows.delete(RowKey::Variable(session.id.clone(), name.to_owned()));

@@ -26,7 +26,9 @@ impl VariableType for Boolean {
             Value::Integer(integer) if integer.is_zero() => Some(false),
             Value::Integer(_) | Value::Float(_) => None,
         };
-        truth.map(Value::Boolean).ok_or_else(|| "must be a boolean (true or false)".to_owned())
+        truth
+            .map(Value::Boolean)
+            .ok_or_else(|| "must be a boolean (true or false)".to_owned())
     }
 
     fn check(&self, value: &Value, _constraints: &Constraints) -> Result<(), String> {

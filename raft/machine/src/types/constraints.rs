@@ -23,8 +23,12 @@ impl Constraints {
         match serde_json::from_str(document) {
             Ok(Json::Object(entries)) => Ok(Self { entries }),
             Ok(Json::Null) => Ok(Self::default()),
-            Ok(_) => Err(Rejection::invalid("Invalid constraints: not a JSON object; hint: send {} or {\"min\": 0}")),
-            Err(error) => Err(Rejection::invalid(format!("Invalid constraints: Invalid JSON: {error}"))),
+            Ok(_) => Err(Rejection::invalid(
+                "Invalid constraints: not a JSON object; hint: send {} or {\"min\": 0}",
+            )),
+            Err(error) => Err(Rejection::invalid(format!(
+                "Invalid constraints: Invalid JSON: {error}"
+            ))),
         }
     }
 
@@ -32,9 +36,9 @@ impl Constraints {
     pub(super) fn number(&self, key: &str) -> Result<Option<Bound>, String> {
         match self.entries.get(key) {
             None | Some(Json::Null) => Ok(None),
-            Some(Json::Number(number)) => {
-                Bound::parse(number).map(Some).ok_or_else(|| format!("Invalid constraints: {key} is out of range"))
-            }
+            Some(Json::Number(number)) => Bound::parse(number)
+                .map(Some)
+                .ok_or_else(|| format!("Invalid constraints: {key} is out of range")),
             Some(_) => Err(format!("Invalid constraints: {key} must be a number")),
         }
     }
@@ -44,7 +48,9 @@ impl Constraints {
         match self.entries.get(key) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Number(number)) if number.as_u64().is_some() => Ok(number.as_u64()),
-            Some(_) => Err(format!("Invalid constraints: {key} must be a whole number of 0 or more")),
+            Some(_) => Err(format!(
+                "Invalid constraints: {key} must be a whole number of 0 or more"
+            )),
         }
     }
 
@@ -62,9 +68,11 @@ impl Constraints {
         let wrong = || format!("Invalid constraints: {key} must be a list of strings");
         match self.entries.get(key) {
             None | Some(Json::Null) => Ok(None),
-            Some(Json::Array(items)) => {
-                items.iter().map(|item| item.as_str().ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
-            }
+            Some(Json::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().ok_or_else(wrong))
+                .collect::<Result<_, _>>()
+                .map(Some),
             Some(_) => Err(wrong()),
         }
     }
@@ -83,7 +91,10 @@ impl Bound {
         if let Ok(whole) = text.parse::<BigInt>() {
             return Some(Self::Whole(whole));
         }
-        text.parse::<f64>().ok().filter(|real| real.is_finite()).map(Self::Real)
+        text.parse::<f64>()
+            .ok()
+            .filter(|real| real.is_finite())
+            .map(Self::Real)
     }
 
     /// How a float compares with this bound; `None` for NaN.

@@ -26,11 +26,15 @@ impl VariableType for Float {
             },
             Value::Boolean(_) => None,
         };
-        number.map(Value::Float).ok_or_else(|| "must be a number".to_owned())
+        number
+            .map(Value::Float)
+            .ok_or_else(|| "must be a number".to_owned())
     }
 
     fn check(&self, value: &Value, constraints: &Constraints) -> Result<(), String> {
-        let Value::Float(number) = value else { return Err("must be a number".into()) };
+        let Value::Float(number) = value else {
+            return Err("must be a number".into());
+        };
         if !number.is_finite() {
             return Ok(());
         }

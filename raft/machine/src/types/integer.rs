@@ -19,7 +19,9 @@ impl VariableType for Integer {
         match value {
             Value::Integer(integer) => Ok(Value::Integer(integer)),
             Value::Float(number) if number.is_finite() && number.fract() == 0.0 => {
-                BigInt::from_f64(number).map(Value::Integer).ok_or_else(|| "must be an integer".to_owned())
+                BigInt::from_f64(number)
+                    .map(Value::Integer)
+                    .ok_or_else(|| "must be an integer".to_owned())
             }
             Value::Float(number) => Err(format!("must be a whole number, got {number:?}")),
             Value::String(_) | Value::Boolean(_) => Err("must be an integer".into()),
@@ -27,7 +29,9 @@ impl VariableType for Integer {
     }
 
     fn check(&self, value: &Value, constraints: &Constraints) -> Result<(), String> {
-        let Value::Integer(integer) = value else { return Err("must be an integer".into()) };
+        let Value::Integer(integer) = value else {
+            return Err("must be an integer".into());
+        };
         if let Some(min) = constraints.number("min")?
             && min.compare_integer(integer) == Ordering::Less
         {

@@ -21,20 +21,37 @@ pub trait VariableType: Sync {
     fn check(&self, value: &Value, constraints: &Constraints) -> Result<(), String>;
 }
 
-static TYPES: &[&dyn VariableType] = &[&float::Float, &integer::Integer, &string::Text, &boolean::Boolean];
+static TYPES: &[&dyn VariableType] = &[
+    &float::Float,
+    &integer::Integer,
+    &string::Text,
+    &boolean::Boolean,
+];
 
 /// The type of that name; names are lower case.
 pub fn by_name(name: &str) -> Result<&'static dyn VariableType, Rejection> {
-    TYPES.iter().find(|each| each.name() == name).copied().ok_or_else(|| {
-        let known: Vec<_> = TYPES.iter().map(|each| each.name()).collect();
-        Rejection::invalid(format!("Unknown type: {name}; hint: use one of {}", known.join(", ")))
-    })
+    TYPES
+        .iter()
+        .find(|each| each.name() == name)
+        .copied()
+        .ok_or_else(|| {
+            let known: Vec<_> = TYPES.iter().map(|each| each.name()).collect();
+            Rejection::invalid(format!(
+                "Unknown type: {name}; hint: use one of {}",
+                known.join(", ")
+            ))
+        })
 }
 
 /// Coerce a value and check it against a variable's constraints document.
-pub fn admit(kind: &dyn VariableType, value: Value, constraints: &Constraints) -> Result<Value, Rejection> {
+pub fn admit(
+    kind: &dyn VariableType,
+    value: Value,
+    constraints: &Constraints,
+) -> Result<Value, Rejection> {
     let value = kind.coerce(value).map_err(Rejection::invalid)?;
-    kind.check(&value, constraints).map_err(Rejection::invalid)?;
+    kind.check(&value, constraints)
+        .map_err(Rejection::invalid)?;
     Ok(value)
 }
 

@@ -26,8 +26,13 @@ impl VariableType for Text {
     }
 
     fn check(&self, value: &Value, constraints: &Constraints) -> Result<(), String> {
-        let Value::String(text) = value else { return Err("must be a string".into()) };
-        let (least, most) = (constraints.count("min_length")?, constraints.count("max_length")?);
+        let Value::String(text) = value else {
+            return Err("must be a string".into());
+        };
+        let (least, most) = (
+            constraints.count("min_length")?,
+            constraints.count("max_length")?,
+        );
         if least.is_some() || most.is_some() {
             let length = text.graphemes(true).count() as u64;
             if let Some(least) = least.filter(|least| length < *least) {
@@ -38,7 +43,10 @@ impl VariableType for Text {
             }
         }
         if let Some(pattern) = constraints.text("pattern")? {
-            let found = match RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build() {
+            let found = match RegexBuilder::new(pattern)
+                .size_limit(PATTERN_BYTES_MAX)
+                .build()
+            {
                 Ok(regex) => regex.is_match(text),
                 Err(_) => text.contains(pattern),
             };

@@ -105,11 +105,11 @@ class _Etcd:
         for number in (1, 2, 3):
             self._member(number)
         for number in (1, 2, 3):
-            subprocess.Popen([folder / f"node-{number}" / "start"], stdin=subprocess.DEVNULL)  # noqa: S603
+            subprocess.Popen([folder / f"node-{number}" / "start"], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + READY_S
         line = [ETCDCTL, "--endpoints", ",".join(self.clients), "endpoint", "health"]
         env = os.environ | {"ETCDCTL_API": "3"}
-        while subprocess.run(line, env=env, capture_output=True, check=False).returncode != 0:  # noqa: S603
+        while subprocess.run(line, env=env, capture_output=True, check=False).returncode != 0:
             if time.monotonic() > deadline:
                 raise SystemExit(f"error: etcd is not ready\nhint: look into {folder}/node-1/log")
             time.sleep(0.1)
@@ -396,7 +396,7 @@ def _signal_if_there(pid: int, number: int) -> None:
 
 def _ask(line: list[Any]) -> str:
     words = [str(word) for word in line]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"error: {' '.join(map(str, line[:3]))} failed\n{done.stderr.strip()}")
     return done.stdout

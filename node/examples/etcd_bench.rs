@@ -305,10 +305,9 @@ async fn leader(addresses: &[String]) -> Result<usize, Failure> {
                 .and_then(|status| status.header.as_ref())
                 .map(|header| header.member_id)
         };
-        if first != 0 && told.iter().all(|status| named(status) == first) {
-            if let Some(number) = told.iter().position(|status| own(status) == Some(first)) {
-                return Ok(number);
-            }
+        let agreed = first != 0 && told.iter().all(|status| named(status) == first);
+        if agreed && let Some(number) = told.iter().position(|status| own(status) == Some(first)) {
+            return Ok(number);
         }
         sleep(LOOK_INTERVAL).await;
     }

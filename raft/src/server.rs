@@ -1,7 +1,7 @@
 //! What other nodes ask of this one: appends, votes, snapshots.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -197,15 +197,12 @@ fn missing<S: StateStorage>(
 }
 
 /// Write parts as they come, one file after another.
-async fn receive(
-    folder: &PathBuf,
-    parts: &mut Streaming<peer::SnapshotPart>,
-) -> Result<(), Status> {
+async fn receive(folder: &Path, parts: &mut Streaming<peer::SnapshotPart>) -> Result<(), Status> {
     let mut open: Option<(String, std::fs::File)> = None;
     while let Some(part) = parts.message().await? {
         match part.part {
             Some(snapshot_part::Part::Data(data)) => {
-                let folder = folder.clone();
+                let folder = folder.to_owned();
                 let held = open.take();
                 let written = tokio::task::spawn_blocking(move || {
                     let mut file = match held {

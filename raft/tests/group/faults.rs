@@ -195,28 +195,25 @@ async fn nothing_is_lost_and_nothing_is_done_twice() {
                         String::new()
                     };
                     let name = if has_name { "named" } else { "v" };
-                    loop {
-                        match group
-                            .propose(named(&request_id, set(name)), deadline())
-                            .await
-                        {
-                            Ok(proposed) => {
-                                proposed.outcome.unwrap();
-                                if has_name { &named_done } else { &done }
-                                    .fetch_add(1, Ordering::SeqCst);
-                            }
-                            // Its node has gone: whoever asked with a name would ask elsewhere. Here it stays
-                            // unknown, and is counted apart.
-                            Err(ProposeError::Stopping) => return,
-                            Err(error) if error.maybe_done() => {
-                                if has_name {
-                                    return;
-                                }
-                                unknown.fetch_add(1, Ordering::SeqCst);
-                            }
-                            Err(error) => panic!("{error}"),
+                    match group
+                        .propose(named(&request_id, set(name)), deadline())
+                        .await
+                    {
+                        Ok(proposed) => {
+                            proposed.outcome.unwrap();
+                            if has_name { &named_done } else { &done }
+                                .fetch_add(1, Ordering::SeqCst);
                         }
-                        break;
+                        // Its node has gone: whoever asked with a name would ask elsewhere. Here it stays
+                        // unknown, and is counted apart.
+                        Err(ProposeError::Stopping) => return,
+                        Err(error) if error.maybe_done() => {
+                            if has_name {
+                                return;
+                            }
+                            unknown.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Err(error) => panic!("{error}"),
                     }
                 }
             }));

@@ -10,6 +10,9 @@ use snakepit_machine::{
 
 use crate::support::*;
 
+/// Numbers, ids by order and ids by request of one ring.
+type RingRows<'a> = (BTreeSet<u64>, BTreeSet<&'a str>, BTreeSet<&'a str>);
+
 const SESSIONS: [&str; 3] = ["a", "b", "ab"];
 /// The third is what an early variable's id looks like.
 const NAMES: [&str; 4] = ["x", "y", "var_x_2", "var_x_3"];
@@ -186,8 +189,7 @@ fn check_rows(rows: &MemoryRows) {
     let mut sessions = BTreeMap::new();
     let mut deadlines = Vec::new();
     let mut variables: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut rings: BTreeMap<&str, (BTreeSet<u64>, BTreeSet<&str>, BTreeSet<&str>)> =
-        BTreeMap::new();
+    let mut rings: BTreeMap<&str, RingRows<'_>> = BTreeMap::new();
     for (key, row) in rows.iter() {
         match (key, row) {
             (RowKey::Head, Row::Head(_)) => {}

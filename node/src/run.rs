@@ -125,7 +125,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     ));
     servers.spawn(serve_clients(node.clone(), listeners.client, stop.clone()));
     join(&node).await?;
-    tokio::spawn(node.clone().keep_gauges(stop.clone()));
+    tokio::spawn(node.clone().keep_looking(stop.clone()));
 
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),

@@ -5,8 +5,8 @@ mod audit;
 mod bridge;
 mod calls;
 mod cluster;
-mod gauges;
 mod glob;
+mod looks;
 mod peers;
 mod ready;
 mod router;
@@ -15,7 +15,7 @@ mod touch;
 mod wire;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use snakepit_machine::{Answer, Body, Command, Rejection, Rows, RowsExt, SessionRow};
@@ -51,6 +51,8 @@ pub struct Node {
     pub started: Instant,
     requests: Arc<Semaphore>,
     touches: touch::Touches,
+    /// When a leader last confirmed a read.
+    confirmed: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -82,6 +84,7 @@ impl Node {
             started: Instant::now(),
             requests,
             touches,
+            confirmed: Mutex::default(),
         })
     }
 

@@ -36,10 +36,12 @@ impl ReadyChecks for Readiness {
             },
             Check {
                 name: "leader",
-                ok: status.leader.is_some(),
-                detail: status
-                    .leader
-                    .map_or("none is known".into(), |leader| format!("node {leader}")),
+                ok: self.0.leader_confirmed(),
+                detail: match status.leader {
+                    Some(leader) if self.0.leader_confirmed() => format!("node {leader}"),
+                    Some(leader) => format!("node {leader} does not confirm reads"),
+                    None => "none is known".into(),
+                },
             },
             Check {
                 name: "applied",

@@ -25,7 +25,7 @@ use snakepit_proto::bridge::{self as pb, bridge_service_server};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{Ask, Failure, Node, gauges};
+use super::{Ask, Failure, Node, looks};
 
 /// Serves [`bridge_service_server::BridgeService`], to clients and to workers alike.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Bridge {
         };
         let answered = answered.map_err(|failure| self.0.status(failure));
         let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        gauges::count(name, began, code);
+        looks::count(name, began, code);
         answered
     }
 

@@ -1,21 +1,52 @@
-//! What the node tells about itself in numbers, beside what its parts count.
+//! What the node looks at again and again: whether a leader answers it, and the numbers it tells of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use snakepit_raft::Role;
+use snakepit_raft::{Consistency, Role};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::Node;
 
-/// Time between two looks.
+/// Time between two looks, and between two until the first leader is confirmed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const FIRST_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time in which a leader must confirm a read.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(900);
+/// Time for which a confirmed leader counts.
+const CONFIRMED_FOR: Duration = Duration::from_secs(3);
 
 impl Node {
-    /// Keep the gauges of Raft and of the state until `stop`.
-    pub async fn keep_gauges(self: Arc<Self>, stop: CancellationToken) {
+    /// Whether a leader has confirmed a read here lately. A node that is cut off goes on naming the leader
+    /// that it last heard of; this tells it from one that takes part.
+    pub(super) fn leader_confirmed(&self) -> bool {
+        let confirmed = *self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        confirmed.is_some_and(|at| at.elapsed() < CONFIRMED_FOR)
+    }
+
+    async fn confirm_leader(&self) {
+        let deadline = tokio::time::Instant::now() + CONFIRM_TIMEOUT;
+        if self
+            .group
+            .barrier(Consistency::Linearizable, deadline)
+            .await
+            .is_ok()
+        {
+            *self
+                .confirmed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// Look at Raft and at the state until `stop`: for the gauges, and for the node's readiness.
+    pub async fn keep_looking(self: Arc<Self>, stop: CancellationToken) {
         loop {
+            self.confirm_leader().await;
             let (status, head) = (self.group.status(), self.state.head());
             let set = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
             set("snakepit_raft_term", status.term);
@@ -33,8 +64,13 @@ impl Node {
             set("snakepit_raft_purged_index", status.purged.unwrap_or(0));
             set("snakepit_events", head.position);
             set("snakepit_sessions", head.sessions);
+            let wait = if self.leader_confirmed() {
+                LOOK_EVERY
+            } else {
+                FIRST_LOOK_EVERY
+            };
             if stop
-                .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+                .run_until_cancelled(tokio::time::sleep(wait))
                 .await
                 .is_none()
             {

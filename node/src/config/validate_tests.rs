@@ -185,12 +185,12 @@ fn queues_hold_what_may_enter_them() {
 fn times_are_in_order() {
     assert_eq!(
         heads(|s| {
-            s.raft.election_timeout_max_ms = 400;
+            s.raft.election_timeout_max_ms = 160;
             s.limits.ttl_min_ms = 20_000;
             s.limits.ttl_max_ms = 10_000;
         }),
         [
-            "raft.election_timeout_max_ms is 400, it must be above raft.election_timeout_min_ms (400)",
+            "raft.election_timeout_max_ms is 160, it must be above raft.election_timeout_min_ms (160)",
             "limits.ttl_max_ms is 10000, it must be at least limits.ttl_min_ms (20000)",
             "session.default_ttl_s is 3600, it must be between limits.ttl_min_ms (20000) and \
              limits.ttl_max_ms (10000)",

@@ -40,6 +40,8 @@ const BACKGROUND_JOBS: i32 = 2;
 const INFO_LOGS_KEPT: usize = 2;
 const INFO_LOG_BYTES_MAX: usize = 4 << 20;
 const BLOOM_BITS: f64 = 10.0;
+/// Size of the filter of what is in memory, as a part of the write buffer.
+const MEMTABLE_BLOOM_RATIO: f64 = 0.05;
 
 /// The column family that holds the rows of a column; the cluster's row is one of the records in `meta`.
 pub(super) fn of_rows(column: RowColumn) -> &'static str {
@@ -100,6 +102,12 @@ fn column(name: &str, cache: &Cache) -> Options {
         table.set_bloom_filter(BLOOM_BITS, false);
     }
     let mut options = Options::default();
+    if name == REQUESTS {
+        // Nearly every request is looked for once and is not there: the filter of what is still in memory
+        // answers that without a search.
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+    }
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_compression_type(DBCompressionType::Lz4);
     if name == EVENTS {

@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "snakepit/peer/v1/peer.proto",
     "snakepit/worker/v1/worker.proto",
     "snakepit/cluster/v1/cluster.proto",
+    "snakepit/session/v1/session.proto",
 ];
 
 fn main() {

@@ -24,6 +24,7 @@ MODULES = {
     "snakepit_bridge.proto": "snakepit_bridge",
     "snakepit/worker/v1/worker.proto": "worker_v1",
     "snakepit/cluster/v1/cluster.proto": "cluster_v1",
+    "snakepit/session/v1/session.proto": "session_v1",
     "snakepit/events/v1/events.proto": "events_v1",
 }
 

@@ -18,3 +18,7 @@ pub const DONE: &str = "x-snakepit-done";
 pub const CALL_TOKEN: &str = "x-snakepit-call-token";
 /// Follows one piece of work through all hops.
 pub const CORRELATION_ID: &str = "x-snakepit-correlation-id";
+/// On writes: the optimization that holds the variables' locks.
+pub const OPTIMIZATION_ID: &str = "x-snakepit-optimization-id";
+/// `raw` where the caller takes embeddings and tensors as raw arrays; otherwise they come as JSON.
+pub const ARRAYS: &str = "x-snakepit-arrays";

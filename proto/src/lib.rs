@@ -26,12 +26,19 @@ mod snakepit {
             include!(concat!(env!("OUT_DIR"), "/snakepit.cluster.v1.rs"));
         }
     }
+    pub mod session {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/snakepit.session.v1.rs"));
+        }
+    }
 }
 
 /// The bridge protocol: what clients and Snakepit's own programs speak.
 pub use snakepit::bridge;
 /// For operators and auditors.
 pub use snakepit::cluster::v1 as cluster;
+/// What sessions can do beyond the bridge protocol.
+pub use snakepit::session::v1 as session;
 /// The stored form of events.
 pub use snakepit::events::v1 as stored;
 /// Node to node.

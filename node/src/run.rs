@@ -11,6 +11,7 @@ use snakepit_proto::bridge::bridge_service_server::BridgeServiceServer;
 use snakepit_proto::cluster::audit_server::AuditServer;
 use snakepit_proto::cluster::cluster_server::ClusterServer;
 use snakepit_proto::peer::calls_server::CallsServer;
+use snakepit_proto::session::sessions_server::SessionsServer;
 use snakepit_raft::{Group, RaftOptions, Stores};
 use snakepit_storage::identity::DataLock;
 use snakepit_storage::{Identity, NodeAddress, RaftStore, StateStore};
@@ -24,7 +25,9 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
 use crate::pool::{self, Pools};
-use crate::services::{AuditService, Bridge, CallService, ClusterService, Node, Peers, Readiness};
+use crate::services::{
+    AuditService, Bridge, CallService, ClusterService, Node, Peers, Readiness, SessionService,
+};
 use crate::{http, telemetry};
 
 /// Time that requests under way have to end once the node is told to stop.
@@ -217,6 +220,13 @@ fn bridge(node: &Arc<Node>) -> BridgeServiceServer<Bridge> {
         .max_encoding_message_size(limit)
 }
 
+fn sessions(node: &Arc<Node>) -> SessionsServer<SessionService> {
+    let limit = node.settings.limits.message_bytes_max;
+    SessionsServer::new(SessionService(node.clone()))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit)
+}
+
 /// Serve until `stop`, then let requests under way end for a while.
 async fn serve(
     name: &'static str,
@@ -272,6 +282,7 @@ async fn serve_clients(
         .add_service(bridge(&node))
         .add_service(ClusterServer::new(ClusterService(node.clone())))
         .add_service(AuditServer::new(AuditService(node.clone())))
+        .add_service(sessions(&node))
         .add_service(health_service)
         .add_service(reflection);
     serve("clients", routes.routes(), listener, stop).await

@@ -2,7 +2,10 @@
 
 use num_bigint::BigInt;
 use prost::Message as _;
-use snakepit_machine::{Answer, Cause, Event, Payload, Principal, Rejection, RejectionKind, Value};
+use snakepit_machine::{
+    Answer, Array, Cause, Dtype, Event, Past, Payload, Principal, Rejection, RejectionKind,
+    SessionConfig, Value,
+};
 
 use crate::stored::{self, answer, event, value};
 
@@ -85,9 +88,19 @@ fn from_stored(stored: stored::Event) -> Result<Event, DecodeError> {
 fn stored_payload(payload: &Payload) -> event::Payload {
     use event::Payload as Stored;
     match payload.clone() {
-        Payload::SessionCreated { metadata, ttl_ms } => {
-            Stored::SessionCreated(stored::SessionCreated { metadata, ttl_ms })
-        }
+        Payload::SessionCreated {
+            metadata,
+            ttl_ms,
+            config,
+            imported_from,
+        } => Stored::SessionCreated(stored::SessionCreated {
+            metadata,
+            ttl_ms,
+            enable_caching: config.enable_caching,
+            cache_ttl_ms: config.cache_ttl_ms,
+            enable_telemetry: config.enable_telemetry,
+            imported_from,
+        }),
         Payload::SessionTouched => Stored::SessionTouched(stored::SessionTouched {}),
         Payload::SessionDeleted => Stored::SessionDeleted(stored::SessionDeleted {}),
         Payload::SessionExpired { deadline_ms } => {
@@ -101,6 +114,8 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             constraints_json,
             metadata,
             version,
+            access_json,
+            past,
         } => Stored::VariableRegistered(stored::VariableRegistered {
             id,
             name,
@@ -109,6 +124,8 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             constraints_json,
             metadata,
             version,
+            access_json,
+            past: stored_past(past),
         }),
         Payload::VariableSet {
             id,
@@ -116,17 +133,128 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             value,
             metadata,
             version,
+            past,
         } => Stored::VariableSet(stored::VariableSet {
             id,
             name,
             value: Some(stored_value(value)),
             metadata,
             version,
+            past: stored_past(past),
         }),
         Payload::VariableDeleted { id, name, version } => {
             Stored::VariableDeleted(stored::VariableDeleted { id, name, version })
         }
+        Payload::VariableRolledBack {
+            id,
+            name,
+            value,
+            metadata,
+            version,
+            target_version,
+            past,
+        } => Stored::VariableRolledBack(stored::VariableRolledBack {
+            id,
+            name,
+            value: Some(stored_value(value)),
+            metadata,
+            version,
+            target_version,
+            past: stored_past(past),
+        }),
+        Payload::VariableAccessSet {
+            id,
+            name,
+            access_json,
+        } => Stored::VariableAccessSet(stored::VariableAccessSet {
+            id,
+            name,
+            access_json,
+        }),
+        Payload::DependencyAdded { from, to, kind } => {
+            Stored::DependencyAdded(stored::DependencyAdded { from, to, kind })
+        }
+        Payload::DependencyRemoved { from, to } => {
+            Stored::DependencyRemoved(stored::DependencyRemoved { from, to })
+        }
+        Payload::OptimizationStarted {
+            id,
+            name,
+            optimization_id,
+            optimizer_id,
+            config,
+            lease_ms,
+            renewed,
+        } => Stored::OptimizationStarted(stored::OptimizationStarted {
+            id,
+            name,
+            optimization_id,
+            optimizer_id,
+            config,
+            lease_ms,
+            renewed,
+        }),
+        Payload::OptimizationStopped {
+            id,
+            name,
+            optimization_id,
+            forced,
+        } => Stored::OptimizationStopped(stored::OptimizationStopped {
+            id,
+            name,
+            optimization_id,
+            forced,
+        }),
+        Payload::ProgramPut {
+            program_id,
+            value,
+            metadata,
+            version,
+            ttl_ms,
+        } => Stored::ProgramPut(stored::ProgramPut {
+            program_id,
+            value: Some(stored_value(value)),
+            metadata,
+            version,
+            ttl_ms,
+        }),
+        Payload::ProgramDeleted {
+            program_id,
+            version,
+        } => Stored::ProgramDeleted(stored::ProgramDeleted {
+            program_id,
+            version,
+        }),
+        Payload::ProgramExpired {
+            program_id,
+            deadline_ms,
+        } => Stored::ProgramExpired(stored::ProgramExpired {
+            program_id,
+            deadline_ms,
+        }),
+        Payload::ToolsRegistered { worker_id, tools } => {
+            let tools = tools.into_iter().map(|(name, spec)| (name, spec.into()));
+            Stored::ToolsRegistered(stored::ToolsRegistered {
+                worker_id,
+                tools: tools.collect(),
+            })
+        }
     }
+}
+
+/// Left out where there is nothing to say.
+fn stored_past(past: Past) -> Option<stored::Past> {
+    (past != Past::default()).then_some(stored::Past {
+        previous: past.previous,
+        skip: past.skip,
+    })
+}
+
+fn machine_past(past: Option<stored::Past>) -> Past {
+    past.map_or_else(Past::default, |past| Past {
+        previous: past.previous,
+        skip: past.skip,
+    })
 }
 
 fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
@@ -135,6 +263,12 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
         Stored::SessionCreated(body) => Payload::SessionCreated {
             metadata: body.metadata,
             ttl_ms: body.ttl_ms,
+            config: SessionConfig {
+                enable_caching: body.enable_caching,
+                cache_ttl_ms: body.cache_ttl_ms,
+                enable_telemetry: body.enable_telemetry,
+            },
+            imported_from: body.imported_from,
         },
         Stored::SessionTouched(_) => Payload::SessionTouched,
         Stored::SessionDeleted(_) => Payload::SessionDeleted,
@@ -149,6 +283,8 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             constraints_json: body.constraints_json,
             metadata: body.metadata,
             version: body.version,
+            access_json: body.access_json,
+            past: machine_past(body.past),
         },
         Stored::VariableSet(body) => Payload::VariableSet {
             id: body.id,
@@ -156,11 +292,73 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             value: machine_value(body.value)?,
             metadata: body.metadata,
             version: body.version,
+            past: machine_past(body.past),
         },
         Stored::VariableDeleted(body) => Payload::VariableDeleted {
             id: body.id,
             name: body.name,
             version: body.version,
+        },
+        Stored::VariableRolledBack(body) => Payload::VariableRolledBack {
+            id: body.id,
+            name: body.name,
+            value: machine_value(body.value)?,
+            metadata: body.metadata,
+            version: body.version,
+            target_version: body.target_version,
+            past: machine_past(body.past),
+        },
+        Stored::VariableAccessSet(body) => Payload::VariableAccessSet {
+            id: body.id,
+            name: body.name,
+            access_json: body.access_json,
+        },
+        Stored::DependencyAdded(body) => Payload::DependencyAdded {
+            from: body.from,
+            to: body.to,
+            kind: body.kind,
+        },
+        Stored::DependencyRemoved(body) => Payload::DependencyRemoved {
+            from: body.from,
+            to: body.to,
+        },
+        Stored::OptimizationStarted(body) => Payload::OptimizationStarted {
+            id: body.id,
+            name: body.name,
+            optimization_id: body.optimization_id,
+            optimizer_id: body.optimizer_id,
+            config: body.config,
+            lease_ms: body.lease_ms,
+            renewed: body.renewed,
+        },
+        Stored::OptimizationStopped(body) => Payload::OptimizationStopped {
+            id: body.id,
+            name: body.name,
+            optimization_id: body.optimization_id,
+            forced: body.forced,
+        },
+        Stored::ProgramPut(body) => Payload::ProgramPut {
+            program_id: body.program_id,
+            value: machine_value(body.value)?,
+            metadata: body.metadata,
+            version: body.version,
+            ttl_ms: body.ttl_ms,
+        },
+        Stored::ProgramDeleted(body) => Payload::ProgramDeleted {
+            program_id: body.program_id,
+            version: body.version,
+        },
+        Stored::ProgramExpired(body) => Payload::ProgramExpired {
+            program_id: body.program_id,
+            deadline_ms: body.deadline_ms,
+        },
+        Stored::ToolsRegistered(body) => Payload::ToolsRegistered {
+            worker_id: body.worker_id,
+            tools: body
+                .tools
+                .into_iter()
+                .map(|(name, spec)| (name, spec.to_vec()))
+                .collect(),
         },
     })
 }
@@ -174,6 +372,15 @@ fn stored_value(value: Value) -> stored::Value {
         },
         Value::String(text) => value::Kind::StringValue(text),
         Value::Boolean(truth) => value::Kind::BooleanValue(truth),
+        Value::Null => value::Kind::NullValue(true),
+        Value::Bytes(bytes) => value::Kind::BytesValue(bytes.into()),
+        Value::Map(text) => value::Kind::MapJson(text),
+        Value::List(text) => value::Kind::ListJson(text),
+        Value::Array(array) => value::Kind::ArrayValue(stored::Array {
+            dtype: array.dtype.name().to_owned(),
+            shape: array.shape,
+            data: array.data.into(),
+        }),
     };
     stored::Value { kind: Some(kind) }
 }
@@ -192,6 +399,15 @@ fn machine_value(value: Option<stored::Value>) -> Result<Value, DecodeError> {
             ),
             value::Kind::StringValue(text) => Value::String(text),
             value::Kind::BooleanValue(truth) => Value::Boolean(truth),
+            value::Kind::NullValue(_) => Value::Null,
+            value::Kind::BytesValue(bytes) => Value::Bytes(bytes.to_vec()),
+            value::Kind::MapJson(text) => Value::Map(text),
+            value::Kind::ListJson(text) => Value::List(text),
+            value::Kind::ArrayValue(array) => {
+                let dtype = Dtype::from_name(&array.dtype).ok_or(DecodeError::Unknown("dtype"))?;
+                let array = Array::new(dtype, array.shape, array.data.to_vec());
+                Value::Array(array.map_err(|_| DecodeError::Unknown("array"))?)
+            }
         },
     )
 }
@@ -201,8 +417,8 @@ fn stored_answer(answer: &Answer) -> stored::Answer {
         Answer::SessionCreated { created } => {
             answer::Kind::SessionCreated(stored::SessionCreatedAnswer { created })
         }
-        Answer::SessionDeleted { existed, variables } => {
-            answer::Kind::SessionDeleted(stored::SessionDeletedAnswer { existed, variables })
+        Answer::SessionDeleted { existed, resources } => {
+            answer::Kind::SessionDeleted(stored::SessionDeletedAnswer { existed, resources })
         }
         Answer::SessionTouched { valid } => {
             answer::Kind::SessionTouched(stored::SessionTouchedAnswer { valid })
@@ -227,6 +443,24 @@ fn stored_answer(answer: &Answer) -> stored::Answer {
             })
         }
         Answer::VariableDeleted => answer::Kind::VariableDeleted(stored::VariableDeletedAnswer {}),
+        Answer::Done { existed } => answer::Kind::Done(stored::DoneAnswer { existed }),
+        Answer::OptimizationStarted {
+            optimization_id,
+            expires_ms,
+        } => answer::Kind::OptimizationStarted(stored::OptimizationStartedAnswer {
+            optimization_id,
+            expires_ms,
+        }),
+        Answer::ProgramPut { version } => {
+            answer::Kind::ProgramPut(stored::ProgramPutAnswer { version })
+        }
+        Answer::SessionImported {
+            variables,
+            programs,
+        } => answer::Kind::SessionImported(stored::SessionImportedAnswer {
+            variables,
+            programs,
+        }),
     };
     stored::Answer { kind: Some(kind) }
 }
@@ -238,7 +472,7 @@ fn machine_answer(stored: stored::Answer) -> Result<Answer, DecodeError> {
         },
         answer::Kind::SessionDeleted(body) => Answer::SessionDeleted {
             existed: body.existed,
-            variables: body.variables,
+            resources: body.resources,
         },
         answer::Kind::SessionTouched(body) => Answer::SessionTouched { valid: body.valid },
         answer::Kind::VariableRegistered(body) => Answer::VariableRegistered {
@@ -257,6 +491,20 @@ fn machine_answer(stored: stored::Answer) -> Result<Answer, DecodeError> {
             }
         }
         answer::Kind::VariableDeleted(_) => Answer::VariableDeleted,
+        answer::Kind::Done(body) => Answer::Done {
+            existed: body.existed,
+        },
+        answer::Kind::OptimizationStarted(body) => Answer::OptimizationStarted {
+            optimization_id: body.optimization_id,
+            expires_ms: body.expires_ms,
+        },
+        answer::Kind::ProgramPut(body) => Answer::ProgramPut {
+            version: body.version,
+        },
+        answer::Kind::SessionImported(body) => Answer::SessionImported {
+            variables: body.variables,
+            programs: body.programs,
+        },
     })
 }
 

@@ -37,12 +37,12 @@ mod snakepit {
 pub use snakepit::bridge;
 /// For operators and auditors.
 pub use snakepit::cluster::v1 as cluster;
-/// What sessions can do beyond the bridge protocol.
-pub use snakepit::session::v1 as session;
 /// The stored form of events.
 pub use snakepit::events::v1 as stored;
 /// Node to node.
 pub use snakepit::peer::v1 as peer;
+/// What sessions can do beyond the bridge protocol.
+pub use snakepit::session::v1 as session;
 /// Node to worker.
 pub use snakepit::worker::v1 as worker;
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import snakepit
 from snakepit._proto import snakepit_bridge_pb2, snakepit_bridge_pb2_grpc
@@ -50,7 +53,30 @@ def test_the_worker_starts_without_what_it_may_not_need() -> None:
 
 
 def test_the_table_of_methods_is_that_of_the_schema() -> None:
-    known = methods.service().methods_by_name
     for method in methods.ALL:
-        assert known[method.name].input_type is method.request.DESCRIPTOR
-        assert known[method.name].output_type is method.response.DESCRIPTOR
+        known = methods.described(method)
+        assert known.input_type is method.request.DESCRIPTOR
+        assert known.output_type is method.response.DESCRIPTOR
+
+
+def _public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        # `v` reads and writes where nothing can wait.
+        (snakepit.Session, snakepit.AsyncSession, {"v"}),
+        (snakepit.Client, snakepit.AsyncClient, set()),
+        (snakepit.Optimization, snakepit.AsyncOptimization, set()),
+        (snakepit.Programs, snakepit.AsyncPrograms, set()),
+        (snakepit.Watch, snakepit.AsyncWatch, {"close", "aclose"}),
+    ],
+)
+def test_both_surfaces_offer_the_same(one: type, other: type, apart: set[str]) -> None:
+    assert _public(one) ^ _public(other) == apart
+    for name in _public(one) & _public(other):
+        if inspect.isfunction(getattr(one, name)):
+            ours, theirs = inspect.signature(getattr(one, name)), inspect.signature(getattr(other, name))
+            assert list(ours.parameters) == list(theirs.parameters), name

@@ -321,7 +321,10 @@ fn weight(command: &Command) -> usize {
     64 + match &command.body {
         Body::CreateSession(body) => texts(&body.metadata),
         Body::RegisterVariable(body) => {
-            value(&body.value) + texts(&body.metadata) + body.constraints_json.len()
+            value(&body.value)
+                + texts(&body.metadata)
+                + body.constraints_json.len()
+                + body.access_json.len()
         }
         Body::SetVariables(body) => {
             let updates = body.updates.iter();
@@ -330,9 +333,37 @@ fn weight(command: &Command) -> usize {
                 .sum::<usize>()
                 + texts(&body.metadata)
         }
+        Body::RollbackVariable(body) => value(&body.value) + texts(&body.metadata),
+        Body::SetAccess(body) => body.access_json.len(),
+        Body::StartOptimization(body) => texts(&body.config),
+        Body::PutProgram(body) => value(&body.value) + texts(&body.metadata),
+        Body::RegisterTools(body) => {
+            let tools = body.tools.iter();
+            tools.map(|(name, spec)| name.len() + spec.len()).sum()
+        }
+        Body::ImportSession(body) => {
+            let variables = body.variables.iter().map(|(name, variable)| {
+                name.len()
+                    + value(&variable.value)
+                    + texts(&variable.metadata)
+                    + texts(&variable.depends_on)
+                    + variable.constraints_json.len()
+                    + variable.access_json.len()
+            });
+            let programs = body
+                .programs
+                .iter()
+                .map(|(id, program)| id.len() + value(&program.value) + texts(&program.metadata));
+            variables.sum::<usize>() + programs.sum::<usize>() + texts(&body.metadata)
+        }
         Body::DeleteSession(_)
         | Body::TouchSession(_)
         | Body::ExpireSession(_)
-        | Body::DeleteVariable(_) => 0,
+        | Body::DeleteVariable(_)
+        | Body::AddDependency(_)
+        | Body::RemoveDependency(_)
+        | Body::StopOptimization(_)
+        | Body::DeleteProgram(_)
+        | Body::ExpireProgram(_) => 0,
     }
 }

@@ -17,6 +17,7 @@ fn command(request_id: &str) -> Command {
         },
         body: Body::DeleteSession(DeleteSession {
             session_id: "s".into(),
+            force: false,
         }),
     }
 }

@@ -46,7 +46,7 @@ pub fn any_to_json(any: Option<&Any>) -> Result<Json, ClientError> {
         return Ok(json);
     }
     let broken = |reason: String| ClientError::Other(format!("cannot read the value: {reason}"));
-    let value = values::decode(any).map_err(|error| broken(error.to_string()))?;
+    let value = values::decode(any, &[]).map_err(|error| broken(error.to_string()))?;
     serde_json::from_str(&values::to_json_text(&value)).map_err(|error| broken(error.to_string()))
 }
 

@@ -140,6 +140,7 @@ impl Client {
         let request = ListSessionsRequest {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
+            ..Default::default()
         };
         let send = |channel, request| async move {
             ClusterClient::new(channel)

@@ -89,6 +89,18 @@ section! {
         ttl_min_ms: u64 = 1_000, 1..=YEAR_MS;
         /// Longest life of a session, in milliseconds.
         ttl_max_ms: u64 = YEAR_MS, 1_000..=100 * YEAR_MS;
+        /// Variables that one variable may depend on, and that may depend on it.
+        dependencies_per_variable_max: u64 = 256, 0..=100_000;
+        /// Programs that one session may hold.
+        programs_per_session_max: u64 = 1_000, 0..=1_000_000;
+        /// Global programs that may exist at once.
+        global_programs_max: u64 = 10_000, 0..=10_000_000;
+        /// Tools that may be registered in one session.
+        tools_per_session_max: u64 = 1_000, 0..=100_000;
+        /// Watches that the node serves at once.
+        watches_max: usize = 10_000, 0..=1_000_000;
+        /// Updates that may wait for one watch; beyond it the watch ends, and says where to go on.
+        watch_updates_max: usize = 1_024, 16..=65_536;
         /// Size of one gRPC message, in bytes. A frame of the log holds no more.
         message_bytes_max: usize = 64 << 20, 64 * KIB..=64 * MIB;
         /// Deadline of a request that brings none, in milliseconds.
@@ -112,6 +124,10 @@ impl LimitSettings {
             constraints_bytes_max: self.constraints_bytes_max,
             ttl_min_ms: self.ttl_min_ms,
             ttl_max_ms: self.ttl_max_ms,
+            dependencies_per_variable_max: self.dependencies_per_variable_max,
+            programs_per_session_max: self.programs_per_session_max,
+            global_programs_max: self.global_programs_max,
+            tools_per_session_max: self.tools_per_session_max,
         }
     }
 }
@@ -121,6 +137,8 @@ section! {
     SessionSettings in session {
         /// Life of a session, in seconds.
         default_ttl_s: u64 = 3_600, 1..=100 * YEAR_MS / 1_000;
+        /// Sessions, in percent of `limits.sessions_max`, from which on the node warns.
+        warn_percent: u64 = 80, 1..=100;
     }
 }
 

@@ -1,14 +1,17 @@
 //! What a request's metadata says: who asks, how fresh the answer must be, how long it may take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit_machine::{ID_BYTES_MAX, Origin, Principal};
 use snakepit_proto::headers;
+use snakepit_proto::values::Arrays;
 use snakepit_raft::Consistency;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
+use super::wire::Look;
 use super::{Failure, Node};
 use crate::pool::CallContext;
 
@@ -19,10 +22,16 @@ const ANSWER_AHEAD_MAX: Duration = Duration::from_millis(100);
 /// A request, apart from its message.
 #[derive(Debug)]
 pub struct Ask {
+    /// Name of the call.
+    pub name: &'static str,
     /// Who asks, and through what.
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     /// How fresh the answer must be.
     pub consistency: Consistency,
+    /// Whether the caller said so.
+    pub consistency_named: bool,
+    /// How the caller takes embeddings and tensors.
+    pub arrays: Arrays,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// Whether the caller named a deadline.
@@ -66,12 +75,18 @@ impl Node {
             tool: called.tool,
             worker: called.worker_id,
             node: self.id(),
+            optimization_id: bounded(metadata, headers::OPTIMIZATION_ID)?
+                .unwrap_or_default()
+                .to_owned(),
         };
         let asked = timeout(metadata)?;
         let longest = Duration::from_millis(self.settings.limits.request_timeout_ms);
         Ok(Ask {
-            origin,
+            name: "",
+            origin: Arc::new(origin),
             consistency: consistency(metadata)?,
+            consistency_named: metadata.contains_key(headers::CONSISTENCY),
+            arrays: arrays(metadata)?,
             deadline: Instant::now() + asked.map_or(longest, |asked| ahead(asked).min(longest)),
             has_deadline: asked.is_some(),
             call,
@@ -82,6 +97,17 @@ impl Node {
     /// The deadline that the caller named, however late it is: calls of tools may take longer than requests.
     pub(super) fn named_deadline(metadata: &MetadataMap) -> Result<Option<Duration>, Failure> {
         Ok(timeout(metadata)?.map(ahead))
+    }
+}
+
+impl Ask {
+    /// How rows are shown to the caller, at a time.
+    pub(super) fn look(&self, now_ms: u64) -> Look {
+        Look {
+            now_ms,
+            arrays: self.arrays,
+            origin: self.origin.clone(),
+        }
     }
 }
 
@@ -109,6 +135,17 @@ fn bounded<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<&
             value.len()
         ))),
         _ => Ok(value),
+    }
+}
+
+fn arrays(metadata: &MetadataMap) -> Result<Arrays, Failure> {
+    match text(metadata, headers::ARRAYS)? {
+        None | Some("json") => Ok(Arrays::Json),
+        Some("raw") => Ok(Arrays::Raw),
+        Some(other) => Err(Failure::Invalid(format!(
+            "{} is {other}; hint: use raw or json",
+            headers::ARRAYS
+        ))),
     }
 }
 

@@ -1,16 +1,23 @@
 //! What operators ask.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
+use snakepit_machine::{SessionRow, glob};
+use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::cluster::{self, cluster_server};
+use snakepit_storage::StateView;
 use tonic::{Request, Response, Status};
 
 use super::{Failure, Node, wire};
 
 /// Sessions of one page, where the request says nothing, and at most.
 const PAGE: usize = 1_000;
+/// Sessions read at once.
+const READ_SESSIONS: usize = 256;
 /// Time that a snapshot may take before the caller is told to look again.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -118,25 +125,23 @@ impl cluster_server::Cluster for ClusterService {
                 .filter(|size| (1..=PAGE).contains(size))
                 .unwrap_or(PAGE);
             let barrier = node.barrier(&ask).await?;
-            let after = Some(request.page_token).filter(|token| !token.is_empty());
-            let rows = node
+            let filter = SessionFilter {
+                pattern: request.pattern,
+                metadata: request.metadata,
+                created_after_ms: request.created_after_ms,
+                created_before_ms: request.created_before_ms,
+                idle_ms_min: request.idle_ms_min,
+            };
+            let (token, now_ms) = (request.page_token, barrier.time_ms);
+            let (rows, next_page_token) = node
                 .blocking(move |state| {
-                    state.with_view(|view| view.list_sessions(after.as_deref(), size))
+                    state.with_view(|view| page(view, &filter, now_ms, token, size))
                 })
                 .await?;
-            let next = if rows.len() == size {
-                rows.last().map(|row| row.id.clone())
-            } else {
-                None
-            };
-            let sessions = rows
-                .into_iter()
-                .filter(|row| row.alive_at(barrier.time_ms))
-                .map(wire::session)
-                .collect();
+            let sessions = rows.into_iter().map(wire::session).collect();
             let response = cluster::ListSessionsResponse {
                 sessions,
-                next_page_token: next.unwrap_or_default(),
+                next_page_token,
             };
             Ok(wire::at_index(barrier.index, response))
         };
@@ -147,14 +152,28 @@ impl cluster_server::Cluster for ClusterService {
         &self,
         _request: Request<cluster::ListToolsRequest>,
     ) -> Result<Response<cluster::ListToolsResponse>, Status> {
+        Ok(Response::new(cluster::ListToolsResponse {
+            tools: self.0.tools_by_name().into_values().collect(),
+        }))
+    }
+
+    async fn list_workers(
+        &self,
+        _request: Request<cluster::ListWorkersRequest>,
+    ) -> Result<Response<cluster::ListWorkersResponse>, Status> {
+        Ok(Response::new(cluster::ListWorkersResponse {
+            workers: self.0.pools.workers(),
+        }))
+    }
+}
+
+impl Node {
+    /// Tools of all pools of the cluster, by name, and where they run.
+    fn tools_by_name(&self) -> BTreeMap<String, cluster::list_tools_response::Tool> {
         let mut tools = BTreeMap::new();
-        let own = self
-            .0
-            .pools
-            .tools()
-            .into_iter()
-            .map(|spec| (self.0.id(), spec));
-        for (id, spec) in own.chain(self.0.peers.tools()) {
+        let own = self.pools.tools().into_iter();
+        let own = own.map(|spec| (self.id(), spec));
+        for (id, spec) in own.chain(self.peers.tools()) {
             let tool = tools.entry(spec.name.clone()).or_insert_with(|| {
                 cluster::list_tools_response::Tool {
                     spec: Some(spec),
@@ -166,18 +185,83 @@ impl cluster_server::Cluster for ClusterService {
         for tool in tools.values_mut() {
             tool.nodes.sort_unstable();
         }
-        Ok(Response::new(cluster::ListToolsResponse {
-            tools: tools.into_values().collect(),
-        }))
+        tools
     }
 
-    async fn list_workers(
+    /// Tools of all pools of the cluster, in the order of their names.
+    pub(super) fn cluster_tools(&self) -> Vec<ToolSpec> {
+        let tools = self.tools_by_name().into_values();
+        tools.filter_map(|tool| tool.spec).collect()
+    }
+
+    /// Tools that are registered in a session, by name.
+    pub(super) async fn registered_tools(
         &self,
-        _request: Request<cluster::ListWorkersRequest>,
-    ) -> Result<Response<cluster::ListWorkersResponse>, Status> {
-        Ok(Response::new(cluster::ListWorkersResponse {
-            workers: self.0.pools.workers(),
-        }))
+        session_id: &str,
+    ) -> Result<BTreeMap<String, ToolSpec>, Failure> {
+        let id = session_id.to_owned();
+        let rows = self
+            .blocking(move |state| state.with_view(|view| view.list_tools(&id)))
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                let spec = ToolSpec::decode(row.spec.as_slice())
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                Ok((row.name, spec))
+            })
+            .collect()
+    }
+}
+
+/// Sessions that a request asks for.
+#[derive(Debug)]
+struct SessionFilter {
+    pattern: String,
+    metadata: BTreeMap<String, String>,
+    created_after_ms: u64,
+    created_before_ms: u64,
+    idle_ms_min: u64,
+}
+
+impl SessionFilter {
+    fn lets_pass(&self, session: &SessionRow, now_ms: u64) -> bool {
+        session.alive_at(now_ms)
+            && (self.pattern.is_empty() || glob::matches(&self.pattern, &session.id))
+            && self
+                .metadata
+                .iter()
+                .all(|(key, value)| session.metadata.get(key) == Some(value))
+            && session.created_ms >= self.created_after_ms
+            && (self.created_before_ms == 0 || session.created_ms < self.created_before_ms)
+            && now_ms.saturating_sub(session.touched_ms) >= self.idle_ms_min
+    }
+}
+
+/// A page of sessions that pass, and the id behind which the next page begins.
+fn page(
+    view: &StateView<'_>,
+    filter: &SessionFilter,
+    now_ms: u64,
+    token: String,
+    size: usize,
+) -> io::Result<(Vec<SessionRow>, String)> {
+    let mut after = Some(token).filter(|token| !token.is_empty());
+    let mut found = Vec::new();
+    loop {
+        let rows = view.list_sessions(after.as_deref(), READ_SESSIONS)?;
+        let last = rows.len() < READ_SESSIONS;
+        for row in rows {
+            after = Some(row.id.clone());
+            if filter.lets_pass(&row, now_ms) {
+                found.push(row);
+                if found.len() == size {
+                    return Ok((found, after.unwrap_or_default()));
+                }
+            }
+        }
+        if last {
+            return Ok((found, String::new()));
+        }
     }
 }
 

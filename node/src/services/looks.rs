@@ -21,30 +21,40 @@ impl Node {
     /// Whether a leader has confirmed a read here lately. A node that is cut off goes on naming the leader
     /// that it last heard of; this tells it from one that takes part.
     pub(super) fn leader_confirmed(&self) -> bool {
+        self.confirmed_since()
+            .is_some_and(|since| since < CONFIRMED_FOR)
+    }
+
+    /// How long ago this node was known to hold all that was acknowledged.
+    pub(super) fn confirmed_since(&self) -> Option<Duration> {
         let confirmed = *self
             .confirmed
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        confirmed.is_some_and(|at| at.elapsed() < CONFIRMED_FOR)
+        confirmed.map(|at| at.elapsed())
+    }
+
+    /// Note that a leader has confirmed a read that began then.
+    pub(super) fn confirm(&self, began: Instant) {
+        let mut confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *confirmed = (*confirmed).max(Some(began));
     }
 
     async fn confirm_leader(&self) {
+        let began = Instant::now();
         let deadline = tokio::time::Instant::now() + CONFIRM_TIMEOUT;
-        if self
-            .group
-            .barrier(Consistency::Linearizable, deadline)
-            .await
-            .is_ok()
-        {
-            *self
-                .confirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let barrier = self.group.barrier(Consistency::Linearizable, deadline);
+        if barrier.await.is_ok() {
+            self.confirm(began);
         }
     }
 
     /// Look at Raft and at the state until `stop`: for the gauges, and for the node's readiness.
     pub async fn keep_looking(self: Arc<Self>, stop: CancellationToken) {
+        let mut warned = false;
         loop {
             self.confirm_leader().await;
             let (status, head) = (self.group.status(), self.state.head());
@@ -64,6 +74,8 @@ impl Node {
             set("snakepit_raft_purged_index", status.purged.unwrap_or(0));
             set("snakepit_events", head.position);
             set("snakepit_sessions", head.sessions);
+            set("snakepit_watches", self.watches.open() as u64);
+            self.look_at_sessions(head.sessions, &mut warned);
             let wait = if self.leader_confirmed() {
                 LOOK_EVERY
             } else {
@@ -77,6 +89,24 @@ impl Node {
                 return;
             }
         }
+    }
+}
+
+impl Node {
+    /// Tell how full the cluster is, and warn once each time it becomes too full.
+    fn look_at_sessions(&self, sessions: u64, warned: &mut bool) {
+        let most = self.settings.limits.sessions_max;
+        metrics::gauge!("snakepit_sessions_used_ratio").set(sessions as f64 / most as f64);
+        let warn =
+            sessions.saturating_mul(100) >= most.saturating_mul(self.settings.session.warn_percent);
+        if warn && !*warned {
+            tracing::warn!(
+                sessions,
+                sessions_max = most,
+                "the cluster is nearly full of sessions; hint: delete some, shorten their ttl, or raise limits.sessions_max"
+            );
+        }
+        *warned = warn;
     }
 }
 

@@ -5,21 +5,23 @@ mod audit;
 mod bridge;
 mod calls;
 mod cluster;
-mod glob;
+mod history;
 mod looks;
 mod peers;
 mod ready;
 mod router;
+mod sessions;
 mod status;
 mod touch;
+mod watch;
 mod wire;
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use snakepit_machine::{Answer, Body, Command, Rejection, Rows, RowsExt, SessionRow};
-use snakepit_raft::{Barrier, Group};
+use snakepit_raft::{Barrier, Consistency, Group};
 use snakepit_storage::StateStore;
 use tokio::sync::Semaphore;
 
@@ -30,8 +32,10 @@ pub use calls::CallService;
 pub use cluster::ClusterService;
 pub use peers::Peers;
 pub use ready::Readiness;
+pub use sessions::SessionService;
 pub use status::Failure;
 
+use self::wire::Look;
 use crate::config::Settings;
 use crate::pool::Pools;
 
@@ -51,6 +55,7 @@ pub struct Node {
     pub started: Instant,
     requests: Arc<Semaphore>,
     touches: touch::Touches,
+    watches: watch::Hub,
     /// When a leader last confirmed a read.
     confirmed: Mutex<Option<Instant>>,
 }
@@ -75,6 +80,7 @@ impl Node {
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
+        let watches = watch::Hub::new(&settings.limits);
         Arc::new(Self {
             settings,
             group,
@@ -84,6 +90,7 @@ impl Node {
             started: Instant::now(),
             requests,
             touches,
+            watches,
             confirmed: Mutex::default(),
         })
     }
@@ -95,17 +102,50 @@ impl Node {
 
     /// Propose a change; the index at which its answer is true, and the answer.
     async fn propose(&self, ask: &Ask, body: Body) -> Result<(u64, Answer), Failure> {
+        let session_id = body.session_id().to_owned();
         let command = Command {
-            origin: ask.origin.clone(),
+            origin: (*ask.origin).clone(),
             body,
         };
         let proposed = self.group.propose(command, ask.deadline).await?;
-        Ok((proposed.index, proposed.outcome?))
+        let outcome = proposed.outcome;
+        if let Ok(Some(session)) = self.state.cached_rows().session(&session_id) {
+            tell(ask, &session, outcome.as_ref().err());
+        }
+        Ok((proposed.index, outcome?))
     }
 
     /// Wait until this node may answer the request from its own rows.
     async fn barrier(&self, ask: &Ask) -> Result<Barrier, Failure> {
-        Ok(self.group.barrier(ask.consistency, ask.deadline).await?)
+        let began = Instant::now();
+        let barrier = self.group.barrier(ask.consistency, ask.deadline).await?;
+        if ask.consistency == Consistency::Linearizable {
+            self.confirm(began);
+        }
+        Ok(barrier)
+    }
+
+    /// As [`Self::barrier`], or at once where the session lets reads be as old as this node's last barrier is;
+    /// the flag tells that.
+    async fn cached_barrier(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+        bypass: bool,
+    ) -> Result<(Barrier, bool), Failure> {
+        if !bypass && !ask.consistency_named {
+            let session = self.state.cached_rows().session(session_id);
+            if let Ok(Some(SessionRow { config, .. })) = session
+                && config.enable_caching
+                && self
+                    .confirmed_since()
+                    .is_some_and(|since| since <= Duration::from_millis(config.cache_ttl_ms))
+            {
+                let barrier = self.group.barrier(Consistency::Stale, ask.deadline).await?;
+                return Ok((barrier, true));
+            }
+        }
+        Ok((self.barrier(ask).await?, false))
     }
 
     /// Read what may block on a thread that may.
@@ -118,29 +158,42 @@ impl Node {
         Ok(read.map_err(io::Error::other)??)
     }
 
-    /// Read a session and something of it, at a barrier, row by row. What is in memory is read at once; only
-    /// what must come from disk goes to a thread that may wait.
+    /// Read a session and something of it, at a barrier, row by row.
     async fn read_rows<T: Send + 'static>(
         &self,
         ask: &Ask,
         session_id: &str,
-        read: impl Fn(&dyn Rows, &SessionRow) -> Result<T, Failure> + Send + 'static,
+        read: impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
         let barrier = self.barrier(ask).await?;
+        self.read_rows_at(ask, session_id, barrier, read).await
+    }
+
+    /// Read a session and something of it, at a barrier that was passed, row by row. What is in memory is read
+    /// at once; only what must come from disk goes to a thread that may wait.
+    async fn read_rows_at<T: Send + 'static>(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+        barrier: Barrier,
+        read: impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(u64, T), Failure> {
+        let look = ask.look(barrier.time_ms);
         let cached = {
             let rows = self.state.cached_rows();
-            let found = living(&rows, session_id, barrier.time_ms, &read);
+            let found = living(&rows, session_id, &look, &read);
             (!rows.missed()).then_some(found)
         };
         let (session, found) = match cached {
             Some(found) => found?,
             None => {
                 let id = session_id.to_owned();
-                let found = self
-                    .blocking(move |state| Ok(living(&state.rows(), &id, barrier.time_ms, &read)));
+                let found =
+                    self.blocking(move |state| Ok(living(&state.rows(), &id, &look, &read)));
                 found.await??
             }
         };
+        tell(ask, &session, None);
         self.touch_soon(&session, barrier.time_ms);
         Ok((barrier.index, found))
     }
@@ -150,17 +203,28 @@ impl Node {
         &self,
         ask: &Ask,
         session_id: &str,
-        read: impl FnOnce(&StateStore, &SessionRow) -> Result<T, Failure> + Send + 'static,
+        read: impl FnOnce(&StateStore, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
         let barrier = self.barrier(ask).await?;
-        let id = session_id.to_owned();
+        self.read_session_at(ask, session_id, barrier, read).await
+    }
+
+    /// Read a session and something of it, at a barrier that was passed. The session must be alive there.
+    async fn read_session_at<T: Send + 'static>(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+        barrier: Barrier,
+        read: impl FnOnce(&StateStore, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(u64, T), Failure> {
+        let (id, look) = (session_id.to_owned(), ask.look(barrier.time_ms));
         let found = self
             .blocking(move |state| {
                 let session = state.rows().session(&id).map_err(io::Error::other)?;
                 Ok(session
-                    .filter(|session| session.alive_at(barrier.time_ms))
+                    .filter(|session| session.alive_at(look.now_ms))
                     .map(|session| {
-                        let found = read(state, &session);
+                        let found = read(state, &session, &look);
                         (session, found)
                     }))
             })
@@ -168,6 +232,7 @@ impl Node {
         match found {
             Some((session, found)) => {
                 let found = found?;
+                tell(ask, &session, None);
                 self.touch_soon(&session, barrier.time_ms);
                 Ok((barrier.index, found))
             }
@@ -176,16 +241,33 @@ impl Node {
     }
 }
 
+/// One line in the log for a request on a session that wants it.
+fn tell(ask: &Ask, session: &SessionRow, refused: Option<&Rejection>) {
+    if session.config.enable_telemetry {
+        tracing::info!(
+            target: "snakepit::session",
+            session_id = session.id,
+            revision = session.revision,
+            call = ask.name,
+            principal = ask.origin.principal.name,
+            request_id = ask.origin.request_id,
+            call_id = ask.origin.call_id,
+            refused = refused.map(tracing::field::display),
+            "request"
+        );
+    }
+}
+
 /// A session that is alive at a time, and something of it.
 fn living<T>(
     rows: &dyn Rows,
     session_id: &str,
-    time_ms: u64,
-    read: &impl Fn(&dyn Rows, &SessionRow) -> Result<T, Failure>,
+    look: &Look,
+    read: &impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure>,
 ) -> Result<(SessionRow, T), Failure> {
     match rows.session(session_id)? {
-        Some(session) if session.alive_at(time_ms) => {
-            let found = read(rows, &session)?;
+        Some(session) if session.alive_at(look.now_ms) => {
+            let found = read(rows, &session, look)?;
             Ok((session, found))
         }
         _ => Err(Rejection::no_session(session_id).into()),

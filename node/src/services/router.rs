@@ -46,7 +46,7 @@ impl Routed {
             )));
         }
         if !request.session_id.is_empty() {
-            node.read_rows(ask, &request.session_id, |_, _| Ok(()))
+            node.read_rows(ask, &request.session_id, |_, _, _| Ok(()))
                 .await?;
         }
         let named = Node::named_deadline(metadata)?;

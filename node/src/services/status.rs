@@ -20,6 +20,10 @@ pub enum Failure {
     Refused(String),
     /// A limit is reached.
     Exhausted(String),
+    /// A watcher was too slow.
+    FellBehind(String),
+    /// Ask another node.
+    Unavailable(String),
     /// The machine refused it.
     Rejected(Rejection),
     /// It was not, or maybe, proposed.
@@ -58,6 +62,8 @@ fn class(failure: &Failure) -> (&'static str, Code, bool) {
         Failure::Invalid(_) => ("invalid", Code::InvalidArgument, false),
         Failure::Refused(_) => ("refused", Code::FailedPrecondition, false),
         Failure::Exhausted(_) => ("exhausted", Code::ResourceExhausted, false),
+        Failure::FellBehind(_) => ("fell_behind", Code::Aborted, false),
+        Failure::Unavailable(_) => ("unavailable", Code::Unavailable, false),
         Failure::Rejected(rejection) => {
             (rejection.kind.name(), rejection_code(rejection.kind), false)
         }
@@ -88,6 +94,7 @@ fn rejection_code(kind: RejectionKind) -> Code {
         RejectionKind::Conflict => Code::Aborted,
         RejectionKind::Refused => Code::FailedPrecondition,
         RejectionKind::Exhausted => Code::ResourceExhausted,
+        RejectionKind::Denied => Code::PermissionDenied,
     }
 }
 
@@ -106,7 +113,11 @@ fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
 
 fn message(failure: &Failure) -> String {
     match failure {
-        Failure::Invalid(text) | Failure::Refused(text) | Failure::Exhausted(text) => text.clone(),
+        Failure::Invalid(text)
+        | Failure::Refused(text)
+        | Failure::Exhausted(text)
+        | Failure::FellBehind(text)
+        | Failure::Unavailable(text) => text.clone(),
         Failure::Rejected(rejection) => rejection.message.clone(),
         Failure::Propose(error) => error.to_string(),
         Failure::Read(error) => error.to_string(),

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use snakepit_machine::{Answer, Cause, Event, Payload, Principal, Rejection, Value};
+use snakepit_machine::{
+    Answer, Array, Cause, Dtype, Event, Past, Payload, Principal, Rejection, SessionConfig, Value,
+};
 
 use super::{decode, encode};
 
@@ -10,52 +12,164 @@ fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
+    let dtype = prop::sample::select(Dtype::ALL.to_vec());
     prop_oneof![
         any::<f64>().prop_map(Value::Float),
         any::<i128>().prop_map(|number| Value::Integer(number.into())),
         ".{0,16}".prop_map(Value::String),
         any::<bool>().prop_map(Value::Boolean),
+        Just(Value::Null),
+        any::<Vec<u8>>().prop_map(Value::Bytes),
+        ".{0,16}".prop_map(Value::Map),
+        ".{0,16}".prop_map(Value::List),
+        (dtype, any::<[u8; 16]>()).prop_map(|(dtype, data)| {
+            let shape = vec![2, 8 / dtype.size_bytes() as u64];
+            Value::Array(Array::new(dtype, shape, data.to_vec()).unwrap())
+        }),
+    ]
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    any::<(u64, u64)>().prop_map(|(previous, skip)| Past { previous, skip })
+}
+
+fn of_sessions() -> impl Strategy<Value = Payload> {
+    prop_oneof![
+        (texts(), any::<u64>(), any::<(bool, u64, bool)>(), ".{0,8}").prop_map(
+            |(
+                metadata,
+                ttl_ms,
+                (enable_caching, cache_ttl_ms, enable_telemetry),
+                imported_from,
+            )| {
+                Payload::SessionCreated {
+                    metadata,
+                    ttl_ms,
+                    config: SessionConfig {
+                        enable_caching,
+                        cache_ttl_ms,
+                        enable_telemetry,
+                    },
+                    imported_from,
+                }
+            }
+        ),
+        Just(Payload::SessionTouched),
+        Just(Payload::SessionDeleted),
+        any::<u64>().prop_map(|deadline_ms| Payload::SessionExpired { deadline_ms }),
+        (".{0,8}", value(), texts(), any::<(u64, u64)>()).prop_map(
+            |(program_id, value, metadata, (version, ttl_ms))| Payload::ProgramPut {
+                program_id,
+                value,
+                metadata,
+                version,
+                ttl_ms,
+            }
+        ),
+        (".{0,8}", any::<u64>()).prop_map(|(program_id, version)| Payload::ProgramDeleted {
+            program_id,
+            version
+        }),
+        (".{0,8}", any::<u64>()).prop_map(|(program_id, deadline_ms)| Payload::ProgramExpired {
+            program_id,
+            deadline_ms
+        }),
+        (
+            ".{0,8}",
+            proptest::collection::btree_map(".{0,8}", any::<Vec<u8>>(), 0..3)
+        )
+            .prop_map(|(worker_id, tools)| Payload::ToolsRegistered { worker_id, tools }),
+    ]
+}
+
+fn of_variables() -> impl Strategy<Value = Payload> {
+    let named = || (".{0,8}", ".{0,8}", any::<u64>());
+    prop_oneof![
+        (named(), value(), texts(), ".{0,8}", past()).prop_map(
+            |((id, name, version), value, metadata, access_json, past)| {
+                Payload::VariableRegistered {
+                    id,
+                    name,
+                    type_name: "float".into(),
+                    value,
+                    constraints_json: "{}".into(),
+                    metadata,
+                    version,
+                    access_json,
+                    past,
+                }
+            }
+        ),
+        (named(), value(), texts(), past()).prop_map(
+            |((id, name, version), value, metadata, past)| Payload::VariableSet {
+                id,
+                name,
+                value,
+                metadata,
+                version,
+                past,
+            }
+        ),
+        (named(), value(), texts(), any::<u64>(), past()).prop_map(
+            |((id, name, version), value, metadata, target_version, past)| {
+                Payload::VariableRolledBack {
+                    id,
+                    name,
+                    value,
+                    metadata,
+                    version,
+                    target_version,
+                    past,
+                }
+            }
+        ),
+        named().prop_map(|(id, name, version)| Payload::VariableDeleted { id, name, version }),
+        (".{0,8}", ".{0,8}", ".{0,8}").prop_map(|(id, name, access_json)| {
+            Payload::VariableAccessSet {
+                id,
+                name,
+                access_json,
+            }
+        }),
+        (".{0,8}", ".{0,8}", ".{0,8}").prop_map(|(from, to, kind)| Payload::DependencyAdded {
+            from,
+            to,
+            kind
+        }),
+        (".{0,8}", ".{0,8}").prop_map(|(from, to)| Payload::DependencyRemoved { from, to }),
+        (named(), ".{0,8}", ".{0,8}", texts(), any::<bool>()).prop_map(
+            |((id, name, lease_ms), optimization_id, optimizer_id, config, renewed)| {
+                Payload::OptimizationStarted {
+                    id,
+                    name,
+                    optimization_id,
+                    optimizer_id,
+                    config,
+                    lease_ms,
+                    renewed,
+                }
+            }
+        ),
+        (".{0,8}", ".{0,8}", ".{0,8}", any::<bool>()).prop_map(
+            |(id, name, optimization_id, forced)| Payload::OptimizationStopped {
+                id,
+                name,
+                optimization_id,
+                forced,
+            }
+        ),
     ]
 }
 
 fn payload() -> impl Strategy<Value = Payload> {
-    let named = || (".{0,8}", ".{0,8}", any::<u64>());
-    prop_oneof![
-        (texts(), any::<u64>())
-            .prop_map(|(metadata, ttl_ms)| Payload::SessionCreated { metadata, ttl_ms }),
-        Just(Payload::SessionTouched),
-        Just(Payload::SessionDeleted),
-        any::<u64>().prop_map(|deadline_ms| Payload::SessionExpired { deadline_ms }),
-        (named(), value(), texts()).prop_map(|((id, name, version), value, metadata)| {
-            let (type_name, constraints_json) = ("float".into(), "{}".into());
-            Payload::VariableRegistered {
-                id,
-                name,
-                type_name,
-                value,
-                constraints_json,
-                metadata,
-                version,
-            }
-        }),
-        (named(), value(), texts()).prop_map(|((id, name, version), value, metadata)| {
-            Payload::VariableSet {
-                id,
-                name,
-                value,
-                metadata,
-                version,
-            }
-        }),
-        named().prop_map(|(id, name, version)| Payload::VariableDeleted { id, name, version }),
-    ]
+    prop_oneof![of_sessions(), of_variables()]
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         any::<bool>().prop_map(|created| Answer::SessionCreated { created }),
         any::<(bool, u64)>()
-            .prop_map(|(existed, variables)| Answer::SessionDeleted { existed, variables }),
+            .prop_map(|(existed, resources)| Answer::SessionDeleted { existed, resources }),
         any::<bool>().prop_map(|valid| Answer::SessionTouched { valid }),
         (".{0,8}", any::<u64>())
             .prop_map(|(id, version)| Answer::VariableRegistered { id, version }),
@@ -68,6 +182,18 @@ fn answer() -> impl Strategy<Value = Answer> {
                 Answer::VariablesSet { versions, refused }
             }),
         Just(Answer::VariableDeleted),
+        any::<bool>().prop_map(|existed| Answer::Done { existed }),
+        (".{0,8}", any::<u64>()).prop_map(|(optimization_id, expires_ms)| {
+            Answer::OptimizationStarted {
+                optimization_id,
+                expires_ms,
+            }
+        }),
+        any::<u64>().prop_map(|version| Answer::ProgramPut { version }),
+        any::<(u64, u64)>().prop_map(|(variables, programs)| Answer::SessionImported {
+            variables,
+            programs
+        }),
     ]
 }
 

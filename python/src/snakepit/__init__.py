@@ -1,34 +1,64 @@
 """Snakepit: tools in Python, over sessions that survive their nodes.
 
 Write tools with `tool` (and `Adapter` where a class helps); they run in workers, `python -m snakepit.worker`,
-which a node starts. A tool asks for the caller's state with a parameter ``session: Session``. Call tools
-with `connect`, through any node of the cluster. Errors are in `snakepit.errors`.
+which a node starts. A tool asks for the caller's state with a parameter ``session: Session``. Call tools and
+use sessions with `connect`, or `connect_async` for asyncio, through any node of the cluster. Errors are in
+`snakepit.errors`.
 """
 
 from snakepit import errors
 from snakepit._adapter import Adapter
+from snakepit._aio_client import AsyncClient, connect_async
+from snakepit._aio_session import AsyncSession
+from snakepit._change import Cause, Update, Version
 from snakepit._chunks import StreamChunk
-from snakepit._client import CallResult, Client, connect
-from snakepit._session import Session, SessionInfo
+from snakepit._client import Client, connect
+from snakepit._document import read_document, write_document
+from snakepit._ops.batches import Versions
+from snakepit._ops.programs import Program
+from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.tools import CallResult
+from snakepit._optimization import AsyncOptimization, Optimization
+from snakepit._programs import AsyncPrograms, Programs
+from snakepit._session import Session
 from snakepit._tool import tool
-from snakepit._variable import Registered, Variable
+from snakepit._variable import Dependency, Lock, Registered, Variable
+from snakepit._watch import AsyncWatch, Watch
 from snakepit.errors import SnakepitError, ToolError, VariableNotFoundError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Adapter",
+    "AsyncClient",
+    "AsyncOptimization",
+    "AsyncPrograms",
+    "AsyncSession",
+    "AsyncWatch",
     "CallResult",
+    "Cause",
     "Client",
+    "Dependency",
+    "Lock",
+    "Optimization",
+    "Program",
+    "Programs",
     "Registered",
     "Session",
     "SessionInfo",
     "SnakepitError",
     "StreamChunk",
     "ToolError",
+    "Update",
     "Variable",
     "VariableNotFoundError",
+    "Version",
+    "Versions",
+    "Watch",
     "connect",
+    "connect_async",
     "errors",
+    "read_document",
     "tool",
+    "write_document",
 ]

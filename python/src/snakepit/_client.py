@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from snakepit import _chunks, _methods, _status, _values
+from snakepit import _methods
+from snakepit._codec import Codec
+from snakepit._document import Document
 from snakepit._endpoints import TIMEOUT_S, Endpoints
-from snakepit._proto import snakepit_bridge_pb2 as pb
+from snakepit._ops import exchange, sessions, tools
+from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.tools import CallResult
+from snakepit._programs import Programs
+from snakepit._scope import Scope
+from snakepit._scope import consistency as _consistency
+from snakepit._sender import Sender
 from snakepit._session import Session
-from snakepit.errors import ToolError
 
-# Metadata of the last chunk of a stream whose tool raised.
-ERROR_TYPE: Final = "error_type"
-ERROR_MESSAGE: Final = "error_message"
-ERROR_TRACEBACK: Final = "error_traceback"
-
-
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """A tool's answer: its value, and where it ran."""
-
-    value: Any
-    node_id: int
-    worker_id: str
-    call_id: str
-    execution_time_ms: int
+__all__ = ["CallResult", "Client", "connect"]
 
 
 class Client:
@@ -37,7 +30,9 @@ class Client:
     `endpoints` is a list or a comma-separated text of host:port or unix:path; where empty, the environment's
     SNAKEPIT_ENDPOINTS. `principal` is who the audit log says it was, unverified. `timeout_s` is the budget
     of each call, repeats on other nodes included; a call under way on a dead node is asked again elsewhere
-    with the same request id. With `spread`, successive calls go to successive nodes.
+    with the same request id. With `spread`, successive calls go to successive nodes. `consistency` is that
+    of all reads: linearizable (the default), lease or stale. `allow_pickle` reads payloads of old clients
+    that are pickled lists of numbers, and nothing else in them.
     """
 
     def __init__(
@@ -47,11 +42,20 @@ class Client:
         principal: str = "",
         timeout_s: float = TIMEOUT_S,
         spread: bool = False,
+        consistency: str = "",
+        allow_pickle: bool = False,
     ) -> None:
         metadata = ((_methods.PRINCIPAL, principal),) if principal else ()
         self._endpoints = Endpoints(
-            _targets(endpoints), metadata=metadata, timeout_s=timeout_s, spread=spread
+            targets(endpoints),
+            metadata=(*metadata, *_consistency(consistency)),
+            timeout_s=timeout_s,
+            spread=spread,
         )
+        self._codec = Codec(allow_pickle)
+        self._sender = Sender(self._endpoints)
+
+    # --- tools ---
 
     def call(
         self,
@@ -80,19 +84,9 @@ class Client:
         metadata: Mapping[str, str] | None = None,
     ) -> CallResult:
         """`call` for arguments of any name, and with metadata for the tool's request."""
-        request = _request(tool, arguments, session, metadata)
-        answer = self._endpoints.unary(
-            _methods.EXECUTE_TOOL, request, timeout_s=timeout_s, request_id=request_id
-        )
-        if not answer.success:
-            raise _tool_error(answer)
-        return CallResult(
-            value=_values.decode(answer.result, answer.binary_result or None),
-            node_id=answer.node_id,
-            worker_id=answer.worker_id,
-            call_id=answer.call_id,
-            execution_time_ms=answer.execution_time_ms,
-        )
+        call = tools.call(tool, arguments, _id_of(session), metadata=metadata)
+        answer = self._endpoints.unary(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
+        return call.read(answer)
 
     def stream(
         self,
@@ -108,43 +102,84 @@ class Client:
 
         Raises ToolError where the tool raised after what it had yielded.
         """
-        request = _request(tool, arguments, session, None)
-        request.stream = True
-        for chunk in self._endpoints.stream(
-            _methods.EXECUTE_STREAMING_TOOL, request, timeout_s=timeout_s, request_id=request_id
-        ):
-            if ERROR_TYPE in chunk.metadata:
-                raise ToolError(
-                    chunk.metadata[ERROR_TYPE],
-                    chunk.metadata.get(ERROR_MESSAGE, ""),
-                    chunk.metadata.get(ERROR_TRACEBACK, ""),
-                )
-            # Snakepit ends a stream with an empty chunk, which no tool has yielded.
-            if chunk.data or not chunk.is_final:
-                yield _chunks.decode_chunk(chunk.data, dict(chunk.metadata))
+        call = tools.stream(tool, arguments, _id_of(session))
+        chunks = self._endpoints.stream(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
+        try:
+            for chunk in chunks:
+                value = call.read(chunk)
+                if value is not tools.NOTHING:
+                    yield value
+        finally:
+            chunks.close()
+
+    def ping(self, message: str = "") -> str:
+        """The answer of whichever node answers first."""
+        return self._sender.send(tools.ping(message))
+
+    # --- sessions ---
 
     def create_session(
-        self, session_id: str, *, ttl_s: int = 0, metadata: Mapping[str, str] | None = None
+        self,
+        session_id: str,
+        *,
+        ttl_s: int = 0,
+        metadata: Mapping[str, str] | None = None,
+        enable_caching: bool = False,
+        cache_ttl_s: int = 0,
+        enable_telemetry: bool = False,
     ) -> Session:
         """A session that lives `ttl_s` seconds after its last use (the node's default where 0).
 
-        One that exists is returned unchanged.
+        One that exists is returned unchanged. With `enable_caching`, nodes answer reads without asking the
+        leader, from what is `cache_ttl_s` old at most (5 where 0); with `enable_telemetry` they log each
+        request.
         """
-        request = pb.InitializeSessionRequest(
-            session_id=session_id, metadata=metadata or {}, config=pb.SessionConfig(ttl_seconds=ttl_s)
+        self._sender.send(
+            sessions.create(
+                session_id,
+                ttl_s=ttl_s,
+                metadata=metadata,
+                enable_caching=enable_caching,
+                cache_ttl_s=cache_ttl_s,
+                enable_telemetry=enable_telemetry,
+            )
         )
-        answer = self._endpoints.unary(_methods.INITIALIZE_SESSION, request)
-        if not answer.success:
-            raise _status.from_refusal(answer.error_message)
         return self.session(session_id)
 
     def session(self, session_id: str) -> Session:
         """A session that exists; nothing is asked yet."""
-        return Session(self._endpoints, session_id)
+        return Session(self._endpoints, session_id, codec=self._codec)
 
-    def ping(self, message: str = "") -> str:
-        """The answer of whichever node answers first."""
-        return self._endpoints.unary(_methods.PING, pb.PingRequest(message=message)).message
+    def sessions(
+        self,
+        pattern: str = "",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        idle_s: float = 0,
+        page_size: int = sessions.PAGE,
+    ) -> Iterator[SessionInfo]:
+        """The cluster's sessions, asked for as they are read.
+
+        Those whose whole id matches the glob, that have all of `metadata`, were created in that time and were
+        not used for `idle_s` seconds.
+        """
+        wanted = sessions.Filter(pattern, metadata, created_after, created_before, idle_s)
+        return self._sender.pages(sessions.listed(wanted, page_size=page_size))
+
+    def import_session(self, document: Document, session_id: str = "") -> Session:
+        """A new session made of what `Session.export` gave, under its old id where none is given.
+
+        All of it or nothing: raises AlreadyExists where there is a session of that id.
+        """
+        made = self._sender.send(exchange.import_session(document, session_id))
+        return self.session(made.session_id)
+
+    @property
+    def programs(self) -> Programs:
+        """The cluster's own programs, which belong to no session."""
+        return Programs(self._sender, Scope(codec=self._codec))
 
     def close(self) -> None:
         """Close all connections; sessions live on."""
@@ -160,35 +195,31 @@ class Client:
 
 
 def connect(
-    endpoints: str | Sequence[str] = "", *, principal: str = "", timeout_s: float = TIMEOUT_S
+    endpoints: str | Sequence[str] = "",
+    *,
+    principal: str = "",
+    timeout_s: float = TIMEOUT_S,
+    spread: bool = False,
+    consistency: str = "",
+    allow_pickle: bool = False,
 ) -> Client:
     """A client of the cluster that these nodes belong to; see `Client`."""
-    return Client(endpoints, principal=principal, timeout_s=timeout_s)
+    return Client(
+        endpoints,
+        principal=principal,
+        timeout_s=timeout_s,
+        spread=spread,
+        consistency=consistency,
+        allow_pickle=allow_pickle,
+    )
 
 
-def _targets(endpoints: str | Sequence[str]) -> list[str]:
+def _id_of(session: Session | str | None) -> str:
+    return session.id if isinstance(session, Session) else session or ""
+
+
+def targets(endpoints: str | Sequence[str]) -> list[str]:
+    """The addresses that were given, or those of the environment."""
     given = endpoints or os.environ.get("SNAKEPIT_ENDPOINTS", "")
     parts = given.split(",") if isinstance(given, str) else given
     return [part.strip().removeprefix("http://") for part in parts if part.strip()]
-
-
-def _request(
-    tool: str,
-    arguments: Mapping[str, Any],
-    session: Session | str | None,
-    metadata: Mapping[str, str] | None,
-) -> pb.ExecuteToolRequest:
-    session_id = session.id if isinstance(session, Session) else session or ""
-    request = pb.ExecuteToolRequest(session_id=session_id, tool_name=tool, metadata=metadata or {})
-    for name, value in arguments.items():
-        encoded, payload = _values.encode(value)
-        request.parameters[name].CopyFrom(encoded)
-        if payload is not None:
-            request.binary_parameters[name] = payload
-    return request
-
-
-def _tool_error(answer: pb.ExecuteToolResponse) -> ToolError:
-    if answer.HasField("error"):
-        return ToolError(answer.error.type, answer.error.message, answer.error.traceback)
-    return ToolError("ToolError", answer.error_message)

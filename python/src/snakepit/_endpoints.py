@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Self
 
 import grpc
 
-from snakepit import _methods, _status
-from snakepit._methods import A, Method, Q
-from snakepit.errors import Invalid, SnakepitError, Unknown
+from snakepit import _attempts, _methods, _status
+from snakepit._attempts import ATTEMPT_TIMEOUT_S, MESSAGE_BYTES_MAX, TIMEOUT_S, Attempts, channel_options
+from snakepit._methods import A, Metadata, Method, Q
+from snakepit._status import failure_of
+from snakepit.errors import Invalid
 
-MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
-TIMEOUT_S: Final = 30.0
-# How long one node may take for a state call before the next one is asked, with the same request id.
-ATTEMPT_TIMEOUT_S: Final = 5.0
-_PAUSE_MIN_S: Final = 0.02
-_PAUSE_MAX_S: Final = 0.5
+__all__ = ["MESSAGE_BYTES_MAX", "TIMEOUT_S", "Endpoints", "Stream", "channel_options", "failure_of"]
 
-Metadata = tuple[tuple[str, str], ...]
-
-
-def channel_options(message_bytes_max: int = MESSAGE_BYTES_MAX) -> list[tuple[str, Any]]:
-    """GRPC's options for a channel to a node, on TCP or a Unix socket."""
-    return [
-        ("grpc.default_authority", "localhost"),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.max_receive_message_length", message_bytes_max),
-        ("grpc.max_send_message_length", message_bytes_max),
-        ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 1000),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
+NO_ENDPOINTS: Final = "name at least one node, for example 127.0.0.1:7001"
 
 
 class Endpoints:
@@ -56,7 +38,7 @@ class Endpoints:
         spread: bool = False,
     ) -> None:
         if not targets:
-            raise Invalid("no endpoints", hint="name at least one node, for example 127.0.0.1:7001")
+            raise Invalid("no endpoints", hint=NO_ENDPOINTS)
         self._targets = tuple(targets)
         self._metadata = metadata
         self._timeout_s = timeout_s
@@ -81,33 +63,19 @@ class Endpoints:
 
         Raises the error of the last answer; its `maybe_done` covers all attempts.
         """
-        ends = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-        sent = self._sent(metadata, request_id)
-        retried = _status.RETRIED_WHERE_DEDUPLICATED if method.deduplicated else _status.RETRIED
-        maybe_done = False
-        first = self._begin()
-        attempt = 0
+        sent = _attempts.sent(method, self._metadata, metadata, request_id=request_id)
+        budget_s = self._timeout_s if timeout_s is None else timeout_s
+        attempts = Attempts(self._targets, self._begin(), budget_s, deduplicated=method.deduplicated)
         while True:
-            index = (first + attempt) % len(self._targets)
-            left = ends - time.monotonic()
-            limit = min(left, ATTEMPT_TIMEOUT_S) if method.deduplicated else left
             try:
-                answer: A = self._callable(self._targets[index], method)(
-                    request, timeout=limit, metadata=sent
+                answer: A = self._callable(attempts.target, method)(
+                    request, timeout=attempts.limit_s(), metadata=sent
                 )
             except grpc.RpcError as error:
-                failure = failure_of(error)
-                maybe_done = maybe_done or failure.maybe_done
-                code = _code(error)
-                attempt += 1
-                pause = self._pause(attempt)
-                if code not in retried or time.monotonic() + pause >= ends:
-                    failure.maybe_done = maybe_done
-                    raise failure from error
-                time.sleep(pause)
+                time.sleep(attempts.failed(error))
             else:
                 if not self._spread:
-                    self._first = index
+                    self._first = attempts.index
                 return answer
 
     def stream(
@@ -118,18 +86,20 @@ class Endpoints:
         timeout_s: float | None = None,
         metadata: Metadata = (),
         request_id: str = "",
-    ) -> Iterator[A]:
-        """Ask one node and give its answers; a stream that breaks is an error, never a silent repeat."""
-        target = self._targets[self._begin()]
+    ) -> Stream[A]:
+        """Ask one node and give its answers; a stream that breaks is an error, never a silent repeat.
+
+        The next request of any kind begins at another node then. An infinite `timeout_s` leaves the stream
+        without an end; only the node's first sign of life is waited for no longer than for any answer.
+        """
+        index = self._begin()
         limit = self._timeout_s if timeout_s is None else timeout_s
-        call = self._callable(target, method, streamed=True)
-        answers = call(request, timeout=limit, metadata=self._sent(metadata, request_id))
-        try:
-            yield from answers
-        except grpc.RpcError as error:
-            raise failure_of(error) from error
-        finally:
-            answers.cancel()
+        call = self._callable(self._targets[index], method, streamed=True)(
+            request,
+            timeout=None if math.isinf(limit) else limit,
+            metadata=_attempts.sent(method, self._metadata, metadata, request_id=request_id),
+        )
+        return Stream(call, lambda: self._leave(index))
 
     def close(self) -> None:
         """Close all channels; calls under way fail with Unknown."""
@@ -141,10 +111,6 @@ class Endpoints:
         for channel in channels:
             channel.close()
 
-    def _sent(self, metadata: Metadata, request_id: str) -> Metadata:
-        identity = (_methods.REQUEST_ID, request_id or str(uuid.uuid4()))
-        return (*self._metadata, *metadata, identity)
-
     def _begin(self) -> int:
         if not self._spread:
             return self._first
@@ -152,16 +118,14 @@ class Endpoints:
             self._first = (self._first + 1) % len(self._targets)
             return self._first
 
-    def _pause(self, attempt: int) -> float:
-        """None before another node is tried; then longer and longer, with jitter."""
-        rounds, place = divmod(attempt, len(self._targets))
-        if place:
-            return 0.0
-        longest: float = min(_PAUSE_MAX_S, _PAUSE_MIN_S * 2.0**rounds)
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311
+    def _leave(self, index: int) -> None:
+        """Begin elsewhere than at this node, whose stream broke."""
+        with self._lock:
+            if self._first == index and not self._spread:
+                self._first = (index + 1) % len(self._targets)
 
     def _callable(self, target: str, method: Method[Q, A], *, streamed: bool = False) -> Callable[..., Any]:
-        found = self._callables.get((target, method.name))
+        found = self._callables.get((target, method.path))
         if found is not None:
             return found
         with self._lock:
@@ -176,21 +140,59 @@ class Endpoints:
                 request_serializer=method.request.SerializeToString,
                 response_deserializer=method.response.FromString,
             )
-            self._callables[target, method.name] = made
+            self._callables[target, method.path] = made
             return made
 
 
-def failure_of(error: grpc.RpcError) -> SnakepitError:
-    """Our exception for gRPC's."""
-    code = _code(error)
-    if code is None:
-        return Unknown(str(error) or type(error).__name__)
-    details = getattr(error, "details", None)
-    return _status.from_status(code, details() if callable(details) else None)
+class Stream(Generic[A]):
+    """The answers of one node, as they come. `close` cancels, from any thread."""
+
+    __slots__ = ("__weakref__", "_call", "_closed", "_left")
+
+    def __init__(self, call: Any, left: Callable[[], None]) -> None:
+        self._call = call
+        self._left = left
+        self._closed = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> A:
+        try:
+            answer: A = next(self._call)
+        except grpc.RpcError as error:
+            if self._closed:
+                raise StopIteration from None
+            if _status.code_of(error) in _status.RESUMED:
+                self._left()
+            raise failure_of(error) from error
+        return answer
+
+    def index(self, timeout_s: float = ATTEMPT_TIMEOUT_S) -> int:
+        """The log index at which the stream begins; 0 where the node does not tell, or does not answer.
+
+        A node that is silent for `timeout_s` is left; `next` raises Unknown then.
+        """
+        timer = threading.Timer(timeout_s, self._call.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            return index_in(self._call.initial_metadata())
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Stop it; the node is told."""
+        self._closed = True
+        self._call.cancel()
+
+    def __del__(self) -> None:
+        self._call.cancel()
 
 
-def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
-    """The status; gRPC's errors have one in practice, though not by their type."""
-    code = getattr(error, "code", None)
-    found = code() if callable(code) else None
-    return found if isinstance(found, grpc.StatusCode) else None
+def index_in(headers: Any) -> int:
+    """The log index among an answer's headers; 0 where there is none."""
+    for key, value in headers or ():
+        if key == _methods.INDEX and value.isdecimal():
+            return int(value)
+    return 0

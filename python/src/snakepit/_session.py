@@ -2,75 +2,96 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Literal, overload
 
-from snakepit import _methods, _status, _values
-from snakepit._methods import Transport
-from snakepit._proto import snakepit_bridge_pb2 as pb
-from snakepit._variable import Registered, Variable, from_wire
-from snakepit.errors import Conflict, Invalid, VariableNotFoundError
+from snakepit._attributes import Attributes
+from snakepit._change import Version
+from snakepit._codec import Codec
+from snakepit._document import Document
+from snakepit._methods import Metadata, Transport
+from snakepit._ops import batches, exchange, history, locks, relations, sessions, variables
+from snakepit._ops.batches import Versions
+from snakepit._ops.locks import Held
+from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.watches import WatchState
+from snakepit._optimization import Optimization
+from snakepit._programs import Programs
+from snakepit._scope import Scope
+from snakepit._scope import consistency as _consistency
+from snakepit._sender import Sender
+from snakepit._variable import Registered, Variable
+from snakepit._watch import Watch
 
-_UNSET: Final = object()
-# Variables asked for at once where all are listed.
-_PAGE: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """What the cluster knows of a session; times are wall clock."""
-
-    id: str
-    metadata: Mapping[str, str]
-    created_at: datetime
-    expires_at: datetime
-    ttl_s: int
-    variables: int
-    revision: int
+__all__ = ["Session", "SessionInfo"]
 
 
 class Session:
     """A session and its typed variables, replicated by the cluster.
 
     A tool gets the caller's session; a client makes one with `Client.create_session` or `Client.session`.
-    Every read sees every write acknowledged before it, on any node. Versions begin at 1. Nothing is cached.
+    Every read sees every write acknowledged before it, on any node. Versions begin at 1. Nothing is cached
+    here; a node caches only for a session that was created so.
 
-    As a mapping, `session["x"] = value` sets the variable and registers it first where it is missing.
-    All methods raise the errors of `snakepit.errors`: SessionNotFoundError where the session is gone,
-    VariableNotFoundError where a name is unknown, Invalid where a value breaks a type or a constraint.
+    As a mapping, `session["x"] = value` sets the variable and registers it first where it is missing; `v`
+    offers the same as attributes. All methods raise the errors of `snakepit.errors`: SessionNotFoundError
+    where the session is gone, VariableNotFoundError where a name is unknown, Invalid where a value breaks a
+    type or a constraint, Denied where access rules keep the caller out.
     """
 
-    __slots__ = ("_id", "_transport")
+    __slots__ = ("_id", "_scope", "_sender")
 
-    def __init__(self, transport: Transport, session_id: str) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        transport: Transport,
+        session_id: str,
+        *,
+        codec: Codec | None = None,
+        metadata: Metadata = (),
+        timeout_s: float | None = None,
+    ) -> None:
         self._id = session_id
+        self._scope = Scope(session_id, codec or Codec(), metadata)
+        self._sender = Sender(transport, timeout_s)
 
     @property
     def id(self) -> str:
         """The session's id. Raises Invalid where the call that runs here names no session."""
-        if not self._id:
-            raise Invalid("this call names no session, so it has no variables", hint="call with a session")
-        return self._id
+        return self._scope.id
+
+    @property
+    def v(self) -> Attributes:
+        """The variables as attributes: ``session.v.x = 1``."""
+        return Attributes(self)
+
+    @property
+    def programs(self) -> Programs:
+        """The session's named documents."""
+        self._scope.id  # noqa: B018
+        return Programs(self._sender, self._scope)
+
+    def with_options(self, *, timeout_s: float | None = None, consistency: str = "") -> Session:
+        """The same session with another budget for each call, or other reads.
+
+        `consistency` is linearizable, lease or stale; stale reads are answered by any node from what it has.
+        """
+        return Session(
+            self._sender.transport,
+            self._id,
+            codec=self._scope.codec,
+            metadata=self._scope.at(_consistency(consistency)).metadata,
+            timeout_s=self._sender.timeout_s if timeout_s is None else timeout_s,
+        )
 
     # --- one variable ---
 
-    def get(self, name: str, default: Any = _UNSET) -> Any:
+    def get(self, name: str, default: Any = variables.UNSET) -> Any:
         """The value; `default` where the variable is missing and a default is given."""
-        try:
-            return self.variable(name).value
-        except VariableNotFoundError:
-            if default is _UNSET:
-                raise
-            return default
+        return self._sender.run(variables.get(self._scope, name, default))
 
-    def variable(self, name: str) -> Variable:
-        """The variable with its version, type and metadata."""
-        request = pb.GetVariableRequest(session_id=self.id, variable_identifier=name)
-        return from_wire(self._transport.unary(_methods.GET_VARIABLE, request).variable)
+    def variable(self, name: str, *, bypass_cache: bool = False) -> Variable:
+        """The variable with its version, type, metadata, rules, dependencies and lock."""
+        return self._sender.send(variables.variable(self._scope, name, bypass_cache=bypass_cache))
 
     def set(
         self, name: str, value: Any, *, expected_version: int = 0, metadata: Mapping[str, str] | None = None
@@ -79,38 +100,15 @@ class Session:
 
         With `expected_version` it is compare-and-set: raises Conflict where that is not the current one.
         """
-        encoded, payload = _values.encode(value)
-        request = pb.SetVariableRequest(
-            session_id=self.id,
-            variable_identifier=name,
-            value=encoded,
-            metadata=metadata or {},
-            expected_version=expected_version,
-            binary_value=payload or b"",
+        return self._sender.send(
+            variables.set_value(
+                self._scope, name, value, expected_version=expected_version, metadata=metadata
+            )
         )
-        answer = self._transport.unary(_methods.SET_VARIABLE, request)
-        if not answer.success:
-            raise _status.from_refusal(answer.error_message)
-        return answer.new_version
 
-    def change(self, name: str, function: Callable[[Any], Any], *, attempts: int = 16) -> Any:
-        """Read, apply `function`, and write back unless another wrote meanwhile, else again.
-
-        Returns the new value.
-
-        Raises Conflict after `attempts` rounds. `function` may run several times.
-        """
-        for left in range(attempts - 1, -1, -1):
-            read = self.variable(name)
-            value = function(read.value)
-            try:
-                self.set(name, value, expected_version=read.version)
-            except Conflict:
-                if not left:
-                    raise
-            else:
-                return value
-        raise Invalid("attempts is below 1")
+    def put(self, name: str, value: Any) -> int:
+        """Set a variable, and register it first where it is missing; returns its version."""
+        return self._sender.run(variables.put(self._scope, name, value))
 
     def register(
         self,
@@ -120,110 +118,231 @@ class Session:
         *,
         constraints: Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
+        access: Mapping[str, Any] | None = None,
     ) -> Registered:
-        """Make a variable of `type`, which is inferred from the value where empty.
+        """Make a variable of `type`, which is inferred from the value where empty (a tensor for an array).
 
-        Where the name exists with the same type, value and constraints are replaced; with another type,
-        raises AlreadyExists.
+        Where the name exists with the same type, value, constraints and metadata are replaced, and the rules
+        where `access` is given; with another type, raises AlreadyExists. `access` says who may read, write
+        and watch it: ``{"write": {"principals": ["alice"], "tools": ["train"]}}``.
         """
-        encoded, payload = _values.encode(value)
-        request = pb.RegisterVariableRequest(
-            session_id=self.id,
-            name=name,
-            type=type or encoded.type_url.removeprefix(_values.URL_PREFIX),
-            initial_value=encoded,
-            constraints_json=json.dumps(dict(constraints)) if constraints else "",
-            metadata=metadata or {},
-            initial_binary_value=payload or b"",
+        return self._sender.send(
+            variables.register(
+                self._scope, name, value, type, constraints=constraints, metadata=metadata, access=access
+            )
         )
-        answer = self._transport.unary(_methods.REGISTER_VARIABLE, request)
-        if not answer.success:
-            raise _status.from_refusal(answer.error_message)
-        return Registered(answer.variable_id, answer.version)
 
     def delete(self, name: str) -> None:
-        """Delete a variable."""
-        request = pb.DeleteVariableRequest(session_id=self.id, variable_identifier=name)
-        answer = self._transport.unary(_methods.DELETE_VARIABLE, request)
-        if not answer.success:
-            raise _status.from_refusal(answer.error_message)
+        """Delete a variable. Raises Refused where another one requires it."""
+        self._sender.send(variables.delete(self._scope, name))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a variable, that the caller may read."""
+        return self._sender.run(variables.exists(self._scope, name))
+
+    def change(
+        self,
+        name: str,
+        function: Callable[[Any], Any],
+        *,
+        attempts: int = 16,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Read, apply `function`, and write back unless another wrote meanwhile, else again.
+
+        Returns the new value. Raises Conflict after `attempts` rounds. `function` may run several times.
+        """
+        return self._sender.run(
+            variables.change(self._scope, name, function, attempts=attempts, metadata=metadata)
+        )
 
     # --- several ---
 
-    def get_many(self, *names: str) -> dict[str, Any]:
-        """The values of all `names`, read at one moment. Raises VariableNotFoundError naming all missing."""
-        request = pb.BatchGetVariablesRequest(session_id=self.id, variable_identifiers=names)
-        answer = self._transport.unary(_methods.GET_VARIABLES, request)
-        if answer.missing_variables:
-            raise VariableNotFoundError(f"Variable not found: {', '.join(answer.missing_variables)}")
-        return {name: from_wire(answer.variables[name]).value for name in names}
+    @overload
+    def get_many(self, *names: str, include_metadata: Literal[False] = False) -> dict[str, Any]: ...
+    @overload
+    def get_many(self, *names: str, include_metadata: Literal[True]) -> dict[str, Variable]: ...
+    def get_many(self, *names: str, include_metadata: bool = False) -> dict[str, Any]:
+        """The values of all `names`, read at one moment; whole variables with `include_metadata`.
 
+        Raises VariableNotFoundError naming all that are missing.
+        """
+        found = batches.get_many(self._scope, names, include_metadata=include_metadata)
+        return self._sender.send(found if include_metadata else batches.values(found))
+
+    @overload
     def update(
         self,
         values: Mapping[str, Any],
+        /,
         *,
+        atomic: bool = True,
         expected_versions: Mapping[str, int] | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> dict[str, int]:
-        """Set several registered variables, all or none; returns their new versions.
+    ) -> Versions: ...
+    @overload
+    def update(
+        self,
+        name: str,
+        function: Callable[[Any], Any],
+        /,
+        *,
+        attempts: int = 16,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Any: ...
+    def update(
+        self,
+        values: Mapping[str, Any] | str,
+        function: Callable[[Any], Any] | None = None,
+        /,
+        *,
+        atomic: bool = True,
+        expected_versions: Mapping[str, int] | None = None,
+        attempts: int = 16,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Set several registered variables in one request, or `change` one by a function.
 
-        Where one is refused, raises what setting it alone would raise; nothing is changed then.
+        ``update({"x": 1, "y": 2})`` sets all or none and returns their new versions; where one is refused,
+        raises what setting it alone would raise. With ``atomic=False`` those that can be set are, and
+        `errors` of what is returned says what was refused. ``update("x", function)`` is `change`.
         """
-        request = pb.BatchSetVariablesRequest(
-            session_id=self.id,
-            atomic=True,
-            metadata=metadata or {},
-            expected_versions=expected_versions or {},
+        if isinstance(values, str):
+            if function is None:
+                raise TypeError("update of one variable takes a function; use set for a value")
+            return self.change(values, function, attempts=attempts, metadata=metadata)
+        return self._sender.send(
+            batches.update(
+                self._scope,
+                values,
+                atomic=atomic,
+                expected_versions=expected_versions,
+                metadata=metadata,
+            )
         )
-        for name, value in values.items():
-            encoded, payload = _values.encode(value)
-            request.updates[name].CopyFrom(encoded)
-            if payload is not None:
-                request.binary_updates[name] = payload
-        answer = self._transport.unary(_methods.SET_VARIABLES, request)
-        if not answer.success or answer.errors:
-            text = "; ".join(f"{name}: {why}" for name, why in sorted(answer.errors.items()))
-            raise _status.from_refusal(text)
-        return dict(answer.new_versions)
 
     def list_variables(self, pattern: str = "") -> list[Variable]:
-        """All variables whose whole name matches the glob (`*` and `?`; all where empty)."""
-        found: list[Variable] = []
-        token = ""
-        while True:
-            request = pb.ListVariablesRequest(
-                session_id=self.id, pattern=pattern, page_size=_PAGE, page_token=token
-            )
-            answer = self._transport.unary(_methods.LIST_VARIABLES, request)
-            found.extend(from_wire(variable) for variable in answer.variables)
-            token = answer.next_page_token
-            if not token:
-                return found
+        """All variables whose whole name matches the glob (`*` and `?`; all where empty), by name."""
+        return self._sender.run(variables.every(self._scope, pattern))
+
+    def iter_variables(self, pattern: str = "", *, page_size: int = variables.PAGE) -> Iterator[Variable]:
+        """The same, `page_size` at a time, asked for as they are read."""
+        return self._sender.pages(variables.listed(self._scope, pattern, page_size=page_size))
+
+    def names(self, pattern: str = "") -> list[str]:
+        """The names of all variables, or of those that match."""
+        return [variable.name for variable in self.list_variables(pattern)]
+
+    # --- what was, and what comes ---
+
+    def history(self, name: str, *, limit: int | None = None, before: int = 0) -> Iterator[Version]:
+        """The versions of a variable, the newest first, asked for as they are read.
+
+        At most `limit`, and only those below version `before`.
+        """
+        return self._sender.pages(history.history(self._scope, name, limit=limit, before=before))
+
+    def rollback(
+        self,
+        name: str,
+        version: int,
+        *,
+        expected_version: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Variable:
+        """Give a variable the value that it had at `version`, as a new version; returns the variable.
+
+        Raises Invalid where that value breaks a constraint of today.
+        """
+        return self._sender.send(
+            history.rollback(self._scope, name, version, expected_version=expected_version, metadata=metadata)
+        )
+
+    def watch(self, *names: str, initial: bool = True, after: int | None = None) -> Watch:
+        """The updates of these variables, or of the whole session; goes on where a node dies.
+
+        With `initial` the values of one moment come first, then every change after it. `after` takes a watch
+        up again behind the `position` of an update, without initial values.
+        """
+        return Watch(self._sender, WatchState(self._scope, names, initial=initial, after=after))
+
+    # --- dependencies and access ---
+
+    def depend(self, name: str, on: str, kind: str = "derives") -> None:
+        """Note that `name` depends on another variable.
+
+        `kind`: derives (its value comes from the other's), requires (the other cannot be deleted while this
+        one is there) or relates. Raises Refused where that would close a cycle.
+        """
+        self._sender.send(relations.depend(self._scope, name, on, kind))
+
+    def undepend(self, name: str, on: str) -> bool:
+        """Forget a dependency; False where there was none."""
+        return self._sender.send(relations.undepend(self._scope, name, on))
+
+    def set_access(self, name: str, rules: Mapping[str, Any] | None) -> None:
+        """Say who may read, write and watch a variable; None or {} lifts all restrictions."""
+        self._sender.send(relations.set_access(self._scope, name, rules))
+
+    # --- optimizations ---
+
+    def optimize(
+        self,
+        name: str,
+        *,
+        optimizer_id: str = "",
+        lease_s: float = 0,
+        config: Mapping[str, str] | None = None,
+    ) -> Optimization:
+        """A lock on a variable while the block runs: only `set` of what `with` gives may write it.
+
+        It ends `lease_s` after the last write or `renew` (30 s where 0), or with the block.
+        """
+        asked = locks.ask(self._scope, name, optimizer_id=optimizer_id, lease_s=lease_s, config=config)
+        return Optimization(self._sender, asked)
+
+    def start_optimization(
+        self,
+        name: str,
+        *,
+        optimizer_id: str,
+        lease_s: float = 0,
+        config: Mapping[str, str] | None = None,
+    ) -> Held:
+        """Lock a variable, or renew the lock of this optimizer, and leave it so; `optimize` is safer."""
+        return self._sender.send(locks.start(self._scope, name, optimizer_id, lease_s=lease_s, config=config))
+
+    def stop_optimization(self, name: str, optimization_id: str = "", *, force: bool = False) -> Any:
+        """Unlock a variable, by its optimization's id, as who started it, or by force; returns its value."""
+        return self._sender.send(locks.stop(self._scope, name, optimization_id, force=force))
 
     # --- the session itself ---
 
     def info(self) -> SessionInfo:
         """The session's own data."""
-        answer = self._transport.unary(_methods.GET_SESSION, pb.GetSessionRequest(session_id=self.id))
-        return SessionInfo(
-            id=answer.session_id,
-            metadata=dict(answer.metadata),
-            created_at=answer.created_at.ToDatetime(UTC),
-            expires_at=answer.expires_at.ToDatetime(UTC),
-            ttl_s=answer.ttl_seconds,
-            variables=answer.variable_count,
-            revision=answer.revision,
-        )
+        return self._sender.send(sessions.info(self._scope))
 
     def touch(self) -> bool:
         """Extend the session's life; False where it is gone."""
-        request = pb.HeartbeatRequest(session_id=self.id)
-        return self._transport.unary(_methods.HEARTBEAT, request).session_valid
+        return self._sender.send(sessions.touch(self._scope))
+
+    def export(self) -> Document:
+        """The session as it is at one moment, as plain JSON; see `snakepit.write_document`.
+
+        `Client.import_session` makes a new session of it.
+        """
+        return self._sender.send(exchange.export(self._scope))
+
+    def close(self, *, force: bool = False) -> bool:
+        """End the session and all that is in it; False where it was gone already.
+
+        Without `force`, raises Refused while another's optimization holds one of its variables.
+        """
+        return self._sender.send(sessions.close(self._scope, force=force))
 
     def delete_session(self) -> bool:
-        """Delete the session with all its variables; False where it was gone already."""
-        request = pb.CleanupSessionRequest(session_id=self.id, force=True)
-        return self._transport.unary(_methods.CLEANUP_SESSION, request).success
+        """`close` by force."""
+        return self.close(force=True)
 
     # --- as a mapping ---
 
@@ -231,28 +350,19 @@ class Session:
         return self.get(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        try:
-            self.set(name, value)
-        except VariableNotFoundError:
-            self.register(name, value)
+        self.put(name, value)
 
     def __delitem__(self, name: str) -> None:
         self.delete(name)
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            return False
-        try:
-            self.variable(name)
-        except VariableNotFoundError:
-            return False
-        return True
+        return isinstance(name, str) and self.exists(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([variable.name for variable in self.list_variables()])
+        return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self.list_variables())
+        return len(self.names())
 
     def __repr__(self) -> str:
         return f"Session({self._id!r})"

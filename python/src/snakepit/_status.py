@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
 import grpc
 
 from snakepit import errors
+
+# Trailing metadata of errors: one word for the kind, `no` or `maybe`, and where the leader is.
+ERROR_KIND: Final = "x-snakepit-error-kind"
+DONE: Final = "x-snakepit-done"
+LEADER: Final = "x-snakepit-leader"
 
 _KINDS: dict[grpc.StatusCode, type[errors.SnakepitError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.Invalid,
@@ -13,7 +22,7 @@ _KINDS: dict[grpc.StatusCode, type[errors.SnakepitError]] = {
     grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
     grpc.StatusCode.ABORTED: errors.Conflict,
     grpc.StatusCode.FAILED_PRECONDITION: errors.Refused,
-    grpc.StatusCode.PERMISSION_DENIED: errors.Refused,
+    grpc.StatusCode.PERMISSION_DENIED: errors.Denied,
     grpc.StatusCode.UNAUTHENTICATED: errors.Refused,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Exhausted,
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
@@ -22,6 +31,19 @@ _KINDS: dict[grpc.StatusCode, type[errors.SnakepitError]] = {
     grpc.StatusCode.INTERNAL: errors.Unknown,
     grpc.StatusCode.CANCELLED: errors.Unknown,
     grpc.StatusCode.DATA_LOSS: errors.DataLoss,
+}
+
+# What a node calls them; `not_found` is told apart by its text.
+_NAMED: dict[str, type[errors.SnakepitError]] = {
+    "invalid": errors.Invalid,
+    "already_exists": errors.AlreadyExists,
+    "conflict": errors.Conflict,
+    "fell_behind": errors.FellBehind,
+    "refused": errors.Refused,
+    "denied": errors.Denied,
+    "exhausted": errors.Exhausted,
+    "unavailable": errors.Unavailable,
+    "unknown": errors.Unknown,
 }
 
 # The words of gRPC's own UNAVAILABLE when a connection broke under a call that was already sent.
@@ -46,15 +68,69 @@ RETRIED_WHERE_DEDUPLICATED = RETRIED | {
 }
 
 
-def from_status(code: grpc.StatusCode | None, details: str | None) -> errors.SnakepitError:
-    """The exception for a status; `maybe_done` is set where the request may have been carried out."""
+# Codes after which a watch is taken up again on another node.
+RESUMED = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.CANCELLED,
+    }
+)
+
+_MISSING: Final = re.compile(r"\b(variable|session|program) not found")
+_MISSING_KINDS: Final[dict[str, type[errors.NotFound]]] = {
+    "variable": errors.VariableNotFoundError,
+    "session": errors.SessionNotFoundError,
+    "program": errors.ProgramNotFoundError,
+}
+
+
+def failure_of(error: grpc.RpcError) -> errors.SnakepitError:
+    """Our exception for gRPC's."""
+    code = code_of(error)
+    if code is None:
+        return errors.Unknown(str(error) or type(error).__name__)
+    details = getattr(error, "details", None)
+    return from_status(code, details() if callable(details) else None, trailers_of(error))
+
+
+def code_of(error: BaseException | None) -> grpc.StatusCode | None:
+    """The status; gRPC's errors have one in practice, though not by their type."""
+    code = getattr(error, "code", None)
+    found = code() if callable(code) else None
+    return found if isinstance(found, grpc.StatusCode) else None
+
+
+def resumes(error: errors.SnakepitError) -> bool:
+    """Whether a watch that ended with this error is to be taken up again on another node."""
+    return code_of(error.__cause__) in RESUMED
+
+
+def trailers_of(error: grpc.RpcError) -> dict[str, str]:
+    """The metadata behind an error; of the local ones, none."""
+    trailing: Any = getattr(error, "trailing_metadata", None)
+    found = trailing() if callable(trailing) else None
+    return {str(key): value for key, value in found or () if isinstance(value, str)}
+
+
+def from_status(
+    code: grpc.StatusCode | None, details: str | None, trailers: Mapping[str, str] | None = None
+) -> errors.SnakepitError:
+    """The exception for a status; `maybe_done` is set where the request may have been carried out.
+
+    What the node says in `trailers` goes before what the code suggests.
+    """
+    trailers = trailers or {}
     text = details or (code.name if code else "no status")
-    if code is grpc.StatusCode.NOT_FOUND:
+    maybe_done = {"no": False, "maybe": True}.get(trailers.get(DONE, ""))
+    name = trailers.get(ERROR_KIND, "")
+    if name == "not_found" or (code is grpc.StatusCode.NOT_FOUND and name not in _NAMED):
         return _not_found(text)
-    kind = _KINDS.get(code, errors.SnakepitError) if code else errors.Unknown
-    if code is grpc.StatusCode.UNAVAILABLE:
-        return kind(text, maybe_done=broke_under_way(text))
-    return kind(text)
+    kind = _NAMED.get(name) or (_KINDS.get(code, errors.SnakepitError) if code else errors.Unknown)
+    if code is grpc.StatusCode.UNAVAILABLE and maybe_done is None:
+        maybe_done = broke_under_way(text)
+    return kind(text, maybe_done=maybe_done)
 
 
 def from_refusal(text: str) -> errors.SnakepitError:
@@ -64,6 +140,8 @@ def from_refusal(text: str) -> errors.SnakepitError:
         return _not_found(text)
     if "version" in lower and ("mismatch" in lower or "expected" in lower or "current" in lower):
         return errors.Conflict(text)
+    if "denied" in lower or "not permitted" in lower:
+        return errors.Denied(text)
     if "locked" in lower:
         return errors.Refused(text)
     return errors.Invalid(text or "refused without a reason")
@@ -79,8 +157,8 @@ def broke_under_way(details: str) -> bool:
 
 def _not_found(text: str) -> errors.NotFound:
     lower = text.lower()
-    if "variable" in lower:
-        return errors.VariableNotFoundError(text)
-    if "session" in lower:
-        return errors.SessionNotFoundError(text)
-    return errors.NotFound(text)
+    named = _MISSING.search(lower)
+    if named:
+        return _MISSING_KINDS[named[1]](text)
+    kinds = (kind for word, kind in _MISSING_KINDS.items() if word in lower)
+    return next(kinds, errors.NotFound)(text)

@@ -11,8 +11,8 @@ user's own that equals one of the two, or begins with ``__snakepit_=``, gets ``=
 loses it when read.
 
 Integers keep their value up to INTEGER_DIGITS_MAX digits. Tuples become lists, map keys strings (as JSON
-does it; two keys that would become one are refused). Arrays and scalars of numpy become lists and numbers;
-numpy is never imported here. Nesting goes to DEPTH_MAX.
+does it; two keys that would become one are refused). Arrays and scalars of numpy become lists and numbers
+here; as values of variables, where `Codec` writes them, they stay arrays. Nesting goes to DEPTH_MAX.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import binascii
 import json
 import math
 import sys
-from array import array
 from typing import Any as Value
 from typing import Final
 
@@ -32,6 +31,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Value as StructValue
 
+from snakepit import _arrays
 from snakepit.errors import Invalid
 
 URL_PREFIX: Final = "type.googleapis.com/snakepit."
@@ -58,19 +58,6 @@ _WRAPPERS: Final[dict[str, type[Message]]] = {
 }
 # The first byte of a packed wrapper: field 1 as varint, 64 bits, length-prefixed, 32 bits.
 _FIELD_ONE: Final = b"\x08\x09\x0a\x0d"
-_RAW_DTYPES: Final = {
-    "float32": ("f", 4),
-    "float64": ("d", 8),
-    "int8": ("b", 1),
-    "uint8": ("B", 1),
-    "int16": ("h", 2),
-    "uint16": ("H", 2),
-    "int32": ("i", 4),
-    "uint32": ("I", 4),
-    "int64": ("q", 8),
-    "uint64": ("Q", 8),
-}
-
 # The URLs that need no more than their JSON read.
 _PLAIN_URLS: Final = {
     URL_PREFIX + kind: kind for kind in ("float", "integer", "string", "boolean", "null", "map", "list")
@@ -242,10 +229,10 @@ def decode(value: Any, binary: bytes | None = None) -> Value:
         return _wrapped(wrapper, value.value)
     if name == "google.protobuf.Value":
         return _struct_value(value.value)
-    kind = name.rpartition(".")[2] if not name.endswith(".binary") else "binary"
+    kind = name.rpartition(".")[2]
     if kind == "bytes":
         return binary if binary is not None else bytes(value.value)
-    if kind == "binary" or (binary and value.value.startswith(b"{") and b'"binary_format"' in value.value):
+    if is_array(value, binary):
         return _array(value.value, binary or b"")
     if binary:
         return binary
@@ -348,26 +335,34 @@ def _struct_value(data: bytes) -> Value:
 
 
 def _array(metadata: bytes, payload: bytes) -> Value:
-    """A large array: dtype and shape in JSON, elements little-endian beside it."""
+    """A large array as lists."""
+    about = describe_array(metadata, payload)
+    flat = _arrays.elements(about, payload)
+    return {"shape": list(about.shape), "data": flat} if about.kind == "tensor" else flat
+
+
+def describe_array(metadata: bytes, payload: bytes) -> _arrays.Description:
+    """What the JSON beside an array's payload says. Raises Invalid where it is not a raw array."""
+    form = binary_format(metadata)
+    if form.get("binary_format") != "raw":
+        shown = form.get("binary_format")
+        raise Invalid(f"binary format {shown!r} is not read here, for reading it can run code; send 'raw'")
+    return _arrays.describe(form, len(payload))
+
+
+def binary_format(metadata: bytes) -> dict[str, Value]:
+    """The JSON beside a payload. Raises Invalid where it is no object."""
     about = _loads(_text(metadata))
     if not isinstance(about, dict):
         raise Invalid("a binary value's description is not a JSON object")
-    form = about.get("binary_format")
-    if form != "raw":
-        raise Invalid(f"binary format {form!r} is not read here, for reading it can run code; send 'raw'")
-    if about.get("dtype") not in _RAW_DTYPES:
-        raise Invalid(f"dtype {about.get('dtype')!r} is not known; use one of {', '.join(_RAW_DTYPES)}")
-    code, size = _RAW_DTYPES[about["dtype"]]
-    shape = about.get("shape")
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise Invalid("a binary value's shape is not a list of sizes")
-    if math.prod(shape) * size != len(payload):
-        raise Invalid(f"data size doesn't match shape: {len(payload)} bytes for {shape} of {about['dtype']}")
-    elements = array(code, payload)
-    if sys.byteorder == "big":
-        elements.byteswap()
-    flat: list[Value] = elements.tolist()
-    return {"shape": shape, "data": flat} if about.get("type") == "tensor" else flat
+    return about
+
+
+def is_array(value: Any, binary: bytes | None) -> bool:
+    """Whether an Any describes a payload of elements, and is no value by itself."""
+    return value.type_url.endswith(".binary") or bool(
+        binary and value.value.startswith(b"{") and b'"binary_format"' in value.value
+    )
 
 
 def _text(data: bytes) -> str:

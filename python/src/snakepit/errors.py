@@ -6,10 +6,13 @@
     ├── Invalid (ValueError)                 mend the request
     ├── NotFound                             decide
     │   ├── VariableNotFoundError (KeyError)
-    │   └── SessionNotFoundError (KeyError)
+    │   ├── SessionNotFoundError (KeyError)
+    │   └── ProgramNotFoundError (KeyError)
     ├── AlreadyExists                        decide
     ├── Conflict                             read again and retry
+    │   └── FellBehind                       watch again, after `position`
     ├── Refused                              wait or give up
+    │   └── Denied (PermissionError)         ask who set the rule
     ├── Exhausted                            back off
     ├── Unavailable                          retry elsewhere
     ├── Unknown                              retry with the same request id
@@ -66,6 +69,12 @@ class SessionNotFoundError(NotFound, KeyError):
     default_hint = "create the session again"
 
 
+class ProgramNotFoundError(NotFound, KeyError):
+    """The session, or the cluster, has no such program."""
+
+    default_hint = "put the program first"
+
+
 class AlreadyExists(SnakepitError):
     """The name is taken, by something of another type."""
 
@@ -78,10 +87,31 @@ class Conflict(SnakepitError):
     default_hint = "read again and retry"
 
 
+class FellBehind(Conflict):
+    """The watcher was slower than the changes, and its watch was ended.
+
+    `position` is that of the last update which it got: a watch ``after`` it goes on without gap or repeat.
+    """
+
+    default_hint = "watch again with after=error.position, and read faster"
+
+    def __init__(
+        self, message: str, *, position: int = 0, maybe_done: bool | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, maybe_done=maybe_done, hint=hint)
+        self.position = position
+
+
 class Refused(SnakepitError):
-    """The state does not allow it: locked, fenced, draining, or not permitted."""
+    """The state does not allow it: locked, fenced, draining, required by another."""
 
     default_hint = "wait or give up"
+
+
+class Denied(Refused, PermissionError):
+    """The variable's access rules do not let this caller in."""
+
+    default_hint = "ask whoever set the access rules"
 
 
 class Exhausted(SnakepitError):

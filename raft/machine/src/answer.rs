@@ -21,8 +21,8 @@ pub enum Answer {
     SessionDeleted {
         /// False where there was none.
         existed: bool,
-        /// Variables that went with it.
-        variables: u64,
+        /// What went with it: variables, programs, tools.
+        resources: u64,
     },
     /// To `TouchSession`.
     SessionTouched {
@@ -36,7 +36,7 @@ pub enum Answer {
         /// 1 for a new variable.
         version: u64,
     },
-    /// To `SetVariables`.
+    /// To `SetVariables` and `RollbackVariable`.
     VariablesSet {
         /// New versions, by the identifier that was asked.
         versions: BTreeMap<String, u64>,
@@ -45,4 +45,28 @@ pub enum Answer {
     },
     /// To `DeleteVariable`.
     VariableDeleted,
+    /// To commands of which nothing more is to be said.
+    Done {
+        /// Whether what the command ends or replaces was there.
+        existed: bool,
+    },
+    /// To `StartOptimization`.
+    OptimizationStarted {
+        /// `opt_<name>_<n>`, unique for ever.
+        optimization_id: String,
+        /// When the lease ends unless it is renewed, milliseconds since 1970.
+        expires_ms: u64,
+    },
+    /// To `PutProgram`.
+    ProgramPut {
+        /// 1 for a new program.
+        version: u64,
+    },
+    /// To `ImportSession`.
+    SessionImported {
+        /// Variables that it has.
+        variables: u64,
+        /// Programs that it has.
+        programs: u64,
+    },
 }

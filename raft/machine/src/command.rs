@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Principal;
+use crate::row::SessionConfig;
 use crate::{Limits, Value};
 
 /// What one Raft log entry holds: commands, stamped by the leader that proposed them.
@@ -42,6 +43,8 @@ pub struct Origin {
     pub worker: String,
     /// The node that took the request.
     pub node: u64,
+    /// The optimization whose locks the request holds; empty where none.
+    pub optimization_id: String,
 }
 
 /// The commands.
@@ -61,10 +64,32 @@ pub enum Body {
     SetVariables(SetVariables),
     /// See [`DeleteVariable`].
     DeleteVariable(DeleteVariable),
+    /// See [`RollbackVariable`].
+    RollbackVariable(RollbackVariable),
+    /// See [`SetAccess`].
+    SetAccess(SetAccess),
+    /// See [`AddDependency`].
+    AddDependency(AddDependency),
+    /// See [`RemoveDependency`].
+    RemoveDependency(RemoveDependency),
+    /// See [`StartOptimization`].
+    StartOptimization(StartOptimization),
+    /// See [`StopOptimization`].
+    StopOptimization(StopOptimization),
+    /// See [`PutProgram`].
+    PutProgram(PutProgram),
+    /// See [`DeleteProgram`].
+    DeleteProgram(DeleteProgram),
+    /// See [`ExpireProgram`].
+    ExpireProgram(ExpireProgram),
+    /// See [`RegisterTools`].
+    RegisterTools(RegisterTools),
+    /// See [`ImportSession`].
+    ImportSession(ImportSession),
 }
 
 impl Body {
-    /// The session that the command touches; every command touches one.
+    /// The session that the command touches; empty for what belongs to the whole cluster.
     pub fn session_id(&self) -> &str {
         match self {
             Self::CreateSession(body) => &body.session_id,
@@ -74,6 +99,28 @@ impl Body {
             Self::RegisterVariable(body) => &body.session_id,
             Self::SetVariables(body) => &body.session_id,
             Self::DeleteVariable(body) => &body.session_id,
+            Self::RollbackVariable(body) => &body.session_id,
+            Self::SetAccess(body) => &body.session_id,
+            Self::AddDependency(body) => &body.session_id,
+            Self::RemoveDependency(body) => &body.session_id,
+            Self::StartOptimization(body) => &body.session_id,
+            Self::StopOptimization(body) => &body.session_id,
+            Self::PutProgram(body) => &body.session_id,
+            Self::DeleteProgram(body) => &body.session_id,
+            Self::ExpireProgram(_) => "",
+            Self::RegisterTools(body) => &body.session_id,
+            Self::ImportSession(body) => &body.session_id,
+        }
+    }
+
+    /// Whether its kept answer outlives the session: what begins and ends sessions, and what belongs to none.
+    pub(crate) fn answer_outlives_session(&self) -> bool {
+        match self {
+            Self::CreateSession(_)
+            | Self::DeleteSession(_)
+            | Self::ExpireSession(_)
+            | Self::ImportSession(_) => true,
+            other => other.session_id().is_empty(),
         }
     }
 }
@@ -87,6 +134,8 @@ pub struct CreateSession {
     pub metadata: BTreeMap<String, String>,
     /// Life after its last use, in milliseconds.
     pub ttl_ms: u64,
+    /// How nodes serve it.
+    pub config: SessionConfig,
 }
 
 /// End a session and all that belongs to it.
@@ -94,6 +143,8 @@ pub struct CreateSession {
 pub struct DeleteSession {
     /// Its id.
     pub session_id: String,
+    /// Also while an optimization of somebody else holds one of its variables.
+    pub force: bool,
 }
 
 /// Extend a session's life.
@@ -125,6 +176,8 @@ pub struct RegisterVariable {
     pub constraints_json: String,
     /// Whatever the client wants kept with it.
     pub metadata: BTreeMap<String, String>,
+    /// Who may read, write and watch it, see [`crate::access`]; empty keeps what holds.
+    pub access_json: String,
 }
 
 /// Set one or more variables of a session.
@@ -158,4 +211,173 @@ pub struct DeleteVariable {
     pub session_id: String,
     /// Its id or its name; an id wins.
     pub identifier: String,
+}
+
+/// Give a variable the value of an earlier version, as a new version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackVariable {
+    /// The session that holds it.
+    pub session_id: String,
+    /// Its id, not its name: versions belong to it.
+    pub id: String,
+    /// The version to go back to.
+    pub target_version: u64,
+    /// The value of that version, as the node that took the request read it from the log.
+    pub value: Value,
+    /// The version that must hold; 0 takes any.
+    pub expected_version: u64,
+    /// Added to the variable's metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Change who may read, write and watch a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAccess {
+    /// The session that holds it.
+    pub session_id: String,
+    /// Its id or its name; an id wins.
+    pub identifier: String,
+    /// The rules, see [`crate::access`]; empty lifts them.
+    pub access_json: String,
+}
+
+/// Note that one variable depends on another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddDependency {
+    /// The session that holds both.
+    pub session_id: String,
+    /// The dependent one, by id or name.
+    pub from: String,
+    /// What it depends on, by id or name.
+    pub to: String,
+    /// One of [`crate::DEPENDENCY_KINDS`].
+    pub kind: String,
+}
+
+/// Forget that one variable depends on another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveDependency {
+    /// The session that holds both.
+    pub session_id: String,
+    /// The dependent one, by id or name.
+    pub from: String,
+    /// What it depended on, by id or name.
+    pub to: String,
+}
+
+/// Lock a variable for an optimizer, or renew its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartOptimization {
+    /// The session that holds it.
+    pub session_id: String,
+    /// Its id or its name; an id wins.
+    pub identifier: String,
+    /// Who optimizes: 1 to 256 bytes.
+    pub optimizer_id: String,
+    /// Whatever the optimizer wants kept with the lock.
+    pub config: BTreeMap<String, String>,
+    /// Life of the lock after its owner's last sign of life, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Unlock a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOptimization {
+    /// The session that holds it.
+    pub session_id: String,
+    /// Its id or its name; an id wins.
+    pub identifier: String,
+    /// The lock's; where empty the principal decides.
+    pub optimization_id: String,
+    /// Whoever holds it.
+    pub force: bool,
+}
+
+/// Write a program of a session, or of the cluster where the session id is empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PutProgram {
+    /// The session; empty for a global one.
+    pub session_id: String,
+    /// Its id: 1 to 256 bytes.
+    pub program_id: String,
+    /// Its content.
+    pub value: Value,
+    /// Whatever the client wants kept with it; replaces what was there.
+    pub metadata: BTreeMap<String, String>,
+    /// The version that must hold; 0 takes any.
+    pub expected_version: u64,
+    /// Life of a global program after its last change, in milliseconds; 0 in a session.
+    pub ttl_ms: u64,
+}
+
+/// Delete a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteProgram {
+    /// The session; empty for a global one.
+    pub session_id: String,
+    /// Its id.
+    pub program_id: String,
+}
+
+/// End a global program whose deadline has passed; nothing where it has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpireProgram {
+    /// Its id.
+    pub program_id: String,
+}
+
+/// Keep the tools that a worker offers with a session: all or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterTools {
+    /// The session.
+    pub session_id: String,
+    /// Who offers them.
+    pub worker_id: String,
+    /// What they are, by name: an encoded `snakepit.bridge.ToolSpec`.
+    pub tools: BTreeMap<String, Vec<u8>>,
+}
+
+/// Make a new session of an exported one: all of it or nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportSession {
+    /// Its id, which no session may have.
+    pub session_id: String,
+    /// The exported session.
+    pub imported_from: String,
+    /// Whatever the client wants kept with it.
+    pub metadata: BTreeMap<String, String>,
+    /// Life after its last use, in milliseconds.
+    pub ttl_ms: u64,
+    /// How nodes serve it.
+    pub config: SessionConfig,
+    /// Its variables, by name.
+    pub variables: BTreeMap<String, ImportedVariable>,
+    /// Its programs, by id.
+    pub programs: BTreeMap<String, ImportedProgram>,
+}
+
+/// A variable of [`ImportSession`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportedVariable {
+    /// Its type's name.
+    pub type_name: String,
+    /// Its value.
+    pub value: Value,
+    /// A JSON object of constraints, or empty.
+    pub constraints_json: String,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Who may read, write and watch it, or empty.
+    pub access_json: String,
+    /// Kind of dependency, by name of the variable that it depends on.
+    pub depends_on: BTreeMap<String, String>,
+}
+
+/// A program of [`ImportSession`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportedProgram {
+    /// Its content.
+    pub value: Value,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::row::SessionConfig;
 use crate::{Answer, Value};
 
 /// One change, with who made it and why.
@@ -64,6 +65,10 @@ pub enum Payload {
         metadata: BTreeMap<String, String>,
         /// Life after its last use, in milliseconds.
         ttl_ms: u64,
+        /// How nodes serve it.
+        config: SessionConfig,
+        /// The session of which it is a copy; empty where it is none.
+        imported_from: String,
     },
     /// A session's life was extended from the event's time on.
     SessionTouched,
@@ -90,6 +95,10 @@ pub enum Payload {
         metadata: BTreeMap<String, String>,
         /// 1, or above where it was registered again.
         version: u64,
+        /// Who may read, write and watch it, or empty.
+        access_json: String,
+        /// Where earlier versions are.
+        past: Past,
     },
     /// A variable got a value.
     VariableSet {
@@ -103,6 +112,8 @@ pub enum Payload {
         metadata: BTreeMap<String, String>,
         /// Its new version.
         version: u64,
+        /// Where earlier versions are.
+        past: Past,
     },
     /// A variable was deleted.
     VariableDeleted {
@@ -113,6 +124,120 @@ pub enum Payload {
         /// Its last version.
         version: u64,
     },
+    /// A variable got the value of an earlier version.
+    VariableRolledBack {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Value,
+        /// What the request added to its metadata.
+        metadata: BTreeMap<String, String>,
+        /// Its new version.
+        version: u64,
+        /// The version that had the value.
+        target_version: u64,
+        /// Where earlier versions are.
+        past: Past,
+    },
+    /// Who may read, write and watch a variable was changed.
+    VariableAccessSet {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+        /// The rules, or empty.
+        access_json: String,
+    },
+    /// One variable depends on another from now on, or does so in another way.
+    DependencyAdded {
+        /// Name of the dependent one.
+        from: String,
+        /// Name of what it depends on.
+        to: String,
+        /// One of [`crate::DEPENDENCY_KINDS`].
+        kind: String,
+    },
+    /// One variable does not depend on another any more.
+    DependencyRemoved {
+        /// Name of the dependent one.
+        from: String,
+        /// Name of what it depended on.
+        to: String,
+    },
+    /// A variable was locked for an optimizer, or its lease renewed.
+    OptimizationStarted {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+        /// `opt_<name>_<n>`, unique for ever.
+        optimization_id: String,
+        /// Who optimizes.
+        optimizer_id: String,
+        /// What is kept with the lock.
+        config: BTreeMap<String, String>,
+        /// Life of the lock after its owner's last sign of life, in milliseconds.
+        lease_ms: u64,
+        /// Whether it held the lock already.
+        renewed: bool,
+    },
+    /// A variable was unlocked.
+    OptimizationStopped {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+        /// The lock's.
+        optimization_id: String,
+        /// Whether somebody else did it.
+        forced: bool,
+    },
+    /// A program was written.
+    ProgramPut {
+        /// Its id.
+        program_id: String,
+        /// Its content.
+        value: Value,
+        /// Its metadata.
+        metadata: BTreeMap<String, String>,
+        /// From 1, one more with each content.
+        version: u64,
+        /// Life after this change, in milliseconds; 0 in a session.
+        ttl_ms: u64,
+    },
+    /// A program was deleted.
+    ProgramDeleted {
+        /// Its id.
+        program_id: String,
+        /// Its last version.
+        version: u64,
+    },
+    /// A global program's deadline passed.
+    ProgramExpired {
+        /// Its id.
+        program_id: String,
+        /// When, milliseconds since 1970.
+        deadline_ms: u64,
+    },
+    /// A worker's tools were put with a session.
+    ToolsRegistered {
+        /// Who offers them.
+        worker_id: String,
+        /// What they are, by name: an encoded `snakepit.bridge.ToolSpec`.
+        tools: BTreeMap<String, Vec<u8>>,
+    },
+}
+
+/// Where earlier versions of a variable are: positions of events, 0 where there is none. Version `v` knows
+/// the one before it and the one that lacks its lowest set bit, so that any version is a few steps away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Of version `v - 1`.
+    pub previous: u64,
+    /// Of version `v - (v & -v)`.
+    pub skip: u64,
 }
 
 impl Payload {
@@ -126,6 +251,16 @@ impl Payload {
             Self::VariableRegistered { .. } => "VariableRegistered",
             Self::VariableSet { .. } => "VariableSet",
             Self::VariableDeleted { .. } => "VariableDeleted",
+            Self::VariableRolledBack { .. } => "VariableRolledBack",
+            Self::VariableAccessSet { .. } => "VariableAccessSet",
+            Self::DependencyAdded { .. } => "DependencyAdded",
+            Self::DependencyRemoved { .. } => "DependencyRemoved",
+            Self::OptimizationStarted { .. } => "OptimizationStarted",
+            Self::OptimizationStopped { .. } => "OptimizationStopped",
+            Self::ProgramPut { .. } => "ProgramPut",
+            Self::ProgramDeleted { .. } => "ProgramDeleted",
+            Self::ProgramExpired { .. } => "ProgramExpired",
+            Self::ToolsRegistered { .. } => "ToolsRegistered",
         }
     }
 }

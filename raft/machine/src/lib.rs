@@ -5,11 +5,14 @@
 //! and limits come in with the [`Proposal`], filled in by the leader, so that every node computes the
 //! same bytes at the same log index.
 
+pub mod access;
 mod answer;
+mod array;
 mod command;
 pub mod decide;
 mod event;
 pub mod evolve;
+pub mod glob;
 mod limits;
 mod memory;
 mod overlay;
@@ -21,16 +24,25 @@ pub mod types;
 mod value;
 
 pub use answer::{Answer, Outcome};
+pub use array::{Array, DIMENSIONS_MAX, Dtype};
 pub use command::{
-    Body, Command, CreateSession, DeleteSession, DeleteVariable, ExpireSession, Origin, Proposal,
-    RegisterVariable, SetVariable, SetVariables, TouchSession,
+    AddDependency, Body, Command, CreateSession, DeleteProgram, DeleteSession, DeleteVariable,
+    ExpireProgram, ExpireSession, ImportSession, ImportedProgram, ImportedVariable, Origin,
+    Proposal, PutProgram, RegisterTools, RegisterVariable, RemoveDependency, RollbackVariable,
+    SetAccess, SetVariable, SetVariables, StartOptimization, StopOptimization, TouchSession,
 };
-pub use event::{Cause, Event, Payload, Principal};
-pub use limits::{ID_BYTES_MAX, Limits};
+pub use decide::DEPENDENCY_KINDS;
+pub use event::{Cause, Event, Past, Payload, Principal};
+pub use limits::{
+    ACCESS_BYTES_MAX, ID_BYTES_MAX, LEASE_MAX_MS, LEASE_MIN_MS, Limits, WORKER_ID_BYTES_MAX,
+};
 pub use memory::MemoryRows;
 pub use overlay::{Changes, Overlay};
 pub use rejection::{Rejection, RejectionKind};
-pub use row::{HeadRow, RequestRow, Ring, Row, RowKey, RowPrefix, SessionRow, VariableRow};
+pub use row::{
+    HeadRow, Kept, Lock, ProgramRow, Row, RowKey, RowPrefix, SessionConfig, SessionRow, ToolRow,
+    VariableRow,
+};
 pub use rows::{Rows, RowsError, RowsExt, RowsMut};
 pub use step::{LogPoint, Stepped, replay, step};
 pub use value::Value;

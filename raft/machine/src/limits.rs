@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// Longest session id, variable name, request id and principal, in bytes of UTF-8.
 pub const ID_BYTES_MAX: usize = 256;
+/// Longest access rules, in bytes.
+pub const ACCESS_BYTES_MAX: usize = 16 << 10;
+/// Shortest lease of an optimization, in milliseconds.
+pub const LEASE_MIN_MS: u64 = 1_000;
+/// Longest lease of an optimization, in milliseconds.
+pub const LEASE_MAX_MS: u64 = 24 * 3_600_000;
+/// Longest id of a worker that registers tools, in bytes.
+pub const WORKER_ID_BYTES_MAX: usize = 1_024;
 
 /// Limits that the leader stamps on a proposal, so that all nodes decide by the same numbers even while
 /// their settings differ.
@@ -25,6 +33,14 @@ pub struct Limits {
     pub ttl_min_ms: u64,
     /// Longest life of a session, in milliseconds.
     pub ttl_max_ms: u64,
+    /// Variables that one variable may depend on, and that may depend on it.
+    pub dependencies_per_variable_max: u64,
+    /// Programs that one session may hold.
+    pub programs_per_session_max: u64,
+    /// Global programs that may exist at once.
+    pub global_programs_max: u64,
+    /// Tools that may be registered in one session.
+    pub tools_per_session_max: u64,
 }
 
 impl Default for Limits {
@@ -38,6 +54,10 @@ impl Default for Limits {
             constraints_bytes_max: 64 << 10,
             ttl_min_ms: 1_000,
             ttl_max_ms: 366 * 24 * 3_600_000,
+            dependencies_per_variable_max: 256,
+            programs_per_session_max: 1_000,
+            global_programs_max: 10_000,
+            tools_per_session_max: 1_000,
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum RejectionKind {
     Refused,
     /// A limit is reached.
     Exhausted,
+    /// Access rules forbid it.
+    Denied,
 }
 
 impl RejectionKind {
@@ -29,6 +31,7 @@ impl RejectionKind {
             Self::Conflict => "conflict",
             Self::Refused => "refused",
             Self::Exhausted => "exhausted",
+            Self::Denied => "denied",
         }
     }
 
@@ -41,6 +44,7 @@ impl RejectionKind {
             Self::Conflict,
             Self::Refused,
             Self::Exhausted,
+            Self::Denied,
         ]
         .into_iter()
         .find(|kind| kind.name() == name)
@@ -85,6 +89,19 @@ impl Rejection {
             RejectionKind::NotFound,
             format!("Variable not found: {identifier}"),
         )
+    }
+
+    /// No such program.
+    pub fn no_program(program_id: &str) -> Self {
+        Self::new(
+            RejectionKind::NotFound,
+            format!("Program not found: {program_id}"),
+        )
+    }
+
+    /// The state does not allow it for now.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(RejectionKind::Refused, message)
     }
 
     /// A limit is reached.

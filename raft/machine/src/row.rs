@@ -1,10 +1,10 @@
 //! Rows: the state, as a fold of events leaves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Value};
+use crate::{Answer, Origin, Past, Value};
 
 /// Names one row. A session's rows share the session id as a prefix, so that sessions can be spread over
 /// several groups.
@@ -16,13 +16,17 @@ pub enum RowKey {
     Session(String),
     /// A variable, by session id and name.
     Variable(String, String),
-    /// A kept answer, by session id and request id. An empty session id stands for requests that ended
-    /// their session.
-    Request(String, String),
-    /// A request id, by session id and number in the ring.
-    RequestOrder(String, u64),
+    /// A kept answer, by session id, epoch and request id. An empty session id stands for requests that
+    /// begin or end their session, or belong to none.
+    Request(String, u64, String),
     /// A session's deadline: milliseconds since 1970, session id.
     Deadline(u64, String),
+    /// A program, by session id and program id; an empty session id stands for global ones.
+    Program(String, String),
+    /// A global program's deadline: milliseconds since 1970, program id.
+    ProgramDeadline(u64, String),
+    /// A registered tool, by session id and name.
+    Tool(String, String),
 }
 
 /// All rows of one kind of one session.
@@ -32,8 +36,12 @@ pub enum RowPrefix {
     Variables(String),
     /// Its kept answers.
     Requests(String),
-    /// The order of its kept answers.
-    RequestOrders(String),
+    /// Its kept answers of one epoch.
+    RequestEpoch(String, u64),
+    /// Its programs.
+    Programs(String),
+    /// Its registered tools.
+    Tools(String),
 }
 
 impl RowPrefix {
@@ -41,8 +49,12 @@ impl RowPrefix {
     pub(crate) fn first_key(&self) -> RowKey {
         match self {
             Self::Variables(session_id) => RowKey::Variable(session_id.clone(), String::new()),
-            Self::Requests(session_id) => RowKey::Request(session_id.clone(), String::new()),
-            Self::RequestOrders(session_id) => RowKey::RequestOrder(session_id.clone(), 0),
+            Self::Requests(session_id) => RowKey::Request(session_id.clone(), 0, String::new()),
+            Self::RequestEpoch(session_id, epoch) => {
+                RowKey::Request(session_id.clone(), *epoch, String::new())
+            }
+            Self::Programs(session_id) => RowKey::Program(session_id.clone(), String::new()),
+            Self::Tools(session_id) => RowKey::Tool(session_id.clone(), String::new()),
         }
     }
 
@@ -50,8 +62,10 @@ impl RowPrefix {
     pub fn covers(&self, key: &RowKey) -> bool {
         match (self, key) {
             (Self::Variables(a), RowKey::Variable(b, _))
-            | (Self::Requests(a), RowKey::Request(b, _))
-            | (Self::RequestOrders(a), RowKey::RequestOrder(b, _)) => a == b,
+            | (Self::Requests(a), RowKey::Request(b, _, _))
+            | (Self::Programs(a), RowKey::Program(b, _))
+            | (Self::Tools(a), RowKey::Tool(b, _)) => a == b,
+            (Self::RequestEpoch(a, epoch), RowKey::Request(b, held, _)) => epoch == held && a == b,
             _ => false,
         }
     }
@@ -59,6 +73,7 @@ impl RowPrefix {
 
 /// A row's content; its variant goes with that of its key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "most rows are variables")]
 pub enum Row {
     /// For [`RowKey::Head`].
     Head(HeadRow),
@@ -66,12 +81,14 @@ pub enum Row {
     Session(SessionRow),
     /// For [`RowKey::Variable`].
     Variable(VariableRow),
-    /// For [`RowKey::Request`].
-    Request(RequestRow),
-    /// For [`RowKey::RequestOrder`]: request id and the time at which it was answered, in milliseconds.
-    RequestOrder(String, u64),
-    /// For [`RowKey::Deadline`].
+    /// For [`RowKey::Request`]: the first answer.
+    Request(Answer),
+    /// For [`RowKey::Deadline`] and [`RowKey::ProgramDeadline`].
     Deadline,
+    /// For [`RowKey::Program`].
+    Program(ProgramRow),
+    /// For [`RowKey::Tool`].
+    Tool(ToolRow),
 }
 
 /// What the whole cluster shares.
@@ -83,17 +100,34 @@ pub struct HeadRow {
     pub time_ms: u64,
     /// Sessions that exist.
     pub sessions: u64,
-    /// Kept answers to requests that ended their session.
-    pub requests: Ring,
+    /// Kept answers to requests that begin or end their session, or belong to none.
+    pub answers: Kept,
+    /// Events of no session.
+    pub revision: u64,
+    /// Global programs that exist.
+    pub programs: u64,
 }
 
-/// A ring of kept answers: numbers `first..next` are taken.
+/// Kept answers are gathered in epochs. Those of the current epoch and of the one before are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ring {
-    /// The oldest.
-    pub first: u64,
-    /// The next to be given.
-    pub next: u64,
+pub struct Kept {
+    /// The current epoch, from 0.
+    pub epoch: u64,
+    /// Answers in it.
+    pub count: u64,
+    /// Time of its first answer, milliseconds since 1970.
+    pub began_ms: u64,
+}
+
+/// How nodes serve a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionConfig {
+    /// Whether variables may be read from a node's own rows.
+    pub enable_caching: bool,
+    /// How long ago that node may have been up to date, in milliseconds.
+    pub cache_ttl_ms: u64,
+    /// Whether each request on it is logged.
+    pub enable_telemetry: bool,
 }
 
 /// A session.
@@ -114,10 +148,27 @@ pub struct SessionRow {
     /// Variables that it holds.
     pub variables: u64,
     /// Its kept answers.
-    pub requests: Ring,
+    pub answers: Kept,
+    /// How nodes serve it.
+    pub config: SessionConfig,
+    /// The session of which it is a copy; empty where it is none.
+    pub imported_from: String,
+    /// Values that its variables have been given.
+    pub updates: u64,
+    /// Programs that it holds.
+    pub programs: u64,
+    /// Tools that are registered in it.
+    pub tools: u64,
+    /// Names of the variables that an optimization holds, or held when its lease ended.
+    pub locked: BTreeSet<String>,
 }
 
 impl SessionRow {
+    /// What goes with it: variables, programs, tools.
+    pub fn resources(&self) -> u64 {
+        self.variables + self.programs + self.tools
+    }
+
     /// When it ends, milliseconds since 1970: at this moment it is gone.
     pub fn deadline_ms(&self) -> u64 {
         self.touched_ms.saturating_add(self.ttl_ms)
@@ -155,15 +206,115 @@ pub struct VariableRow {
     pub created_ms: u64,
     /// When it got its value, milliseconds since 1970.
     pub updated_ms: u64,
-    /// Position of the event that gave it its value.
-    pub position: u64,
+    /// Whether a tool call gave it its value.
+    pub by_tool: bool,
+    /// Positions of the events that gave it its value, and of earlier versions: the next is always that of
+    /// the version which lacks the lowest set bit. Empty nowhere.
+    pub chain: Vec<u64>,
+    /// Who may read, write and watch it, or empty.
+    pub access_json: String,
+    /// Kind of dependency, by name of the variable that it depends on.
+    pub depends_on: BTreeMap<String, String>,
+    /// Kind of dependency, by name of the variable that depends on it.
+    pub dependents: BTreeMap<String, String>,
+    /// The optimization that holds it, or held it when its lease ended.
+    pub lock: Option<Lock>,
 }
 
-/// A kept answer.
+impl VariableRow {
+    /// Where the versions before the next one are.
+    pub fn past_of_next(&self) -> Past {
+        let at = |place: usize| self.chain.get(place).copied().unwrap_or(0);
+        Past {
+            previous: at(0),
+            skip: at((self.version + 1).trailing_zeros() as usize),
+        }
+    }
+
+    /// The lock, if its lease has not ended.
+    pub fn lock_at(&self, time_ms: u64) -> Option<&Lock> {
+        self.lock
+            .as_ref()
+            .filter(|lock| time_ms < lock.expires_ms())
+    }
+}
+
+/// An optimization's hold on a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestRow {
-    /// The first answer.
-    pub answer: Answer,
-    /// When it was given, milliseconds since 1970.
-    pub time_ms: u64,
+pub struct Lock {
+    /// `opt_<name>_<n>`, unique for ever.
+    pub optimization_id: String,
+    /// Who optimizes.
+    pub optimizer_id: String,
+    /// Who asked for it; empty where nobody was declared.
+    pub principal: String,
+    /// What is kept with it.
+    pub config: BTreeMap<String, String>,
+    /// When it began, milliseconds since 1970.
+    pub started_ms: u64,
+    /// Its owner's last sign of life, milliseconds since 1970.
+    pub renewed_ms: u64,
+    /// Its life after that, in milliseconds.
+    pub lease_ms: u64,
+}
+
+impl Lock {
+    /// Whether a request comes from its owner: it carries the id, or has the principal that asked for it.
+    pub fn is_owned_by(&self, origin: &Origin) -> bool {
+        if origin.optimization_id.is_empty() {
+            origin.principal.name == self.principal
+        } else {
+            origin.optimization_id == self.optimization_id
+        }
+    }
+
+    /// When it ends, milliseconds since 1970: at this moment it is gone.
+    pub fn expires_ms(&self) -> u64 {
+        self.renewed_ms.saturating_add(self.lease_ms)
+    }
+}
+
+/// A program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgramRow {
+    /// Its id.
+    pub id: String,
+    /// Its content.
+    pub value: Value,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// From 1, one more with each content.
+    pub version: u64,
+    /// When it was first written, milliseconds since 1970.
+    pub created_ms: u64,
+    /// When it got its content, milliseconds since 1970.
+    pub updated_ms: u64,
+    /// Life after that, in milliseconds; 0 in a session.
+    pub ttl_ms: u64,
+}
+
+impl ProgramRow {
+    /// When it ends, milliseconds since 1970; never by itself in a session.
+    pub fn deadline_ms(&self) -> u64 {
+        match self.ttl_ms {
+            0 => u64::MAX,
+            ttl_ms => self.updated_ms.saturating_add(ttl_ms),
+        }
+    }
+
+    /// Whether it is still there.
+    pub fn alive_at(&self, time_ms: u64) -> bool {
+        time_ms < self.deadline_ms()
+    }
+}
+
+/// A registered tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolRow {
+    /// Its name.
+    pub name: String,
+    /// Who offers it.
+    pub worker_id: String,
+    /// An encoded `snakepit.bridge.ToolSpec`.
+    pub spec: Vec<u8>,
 }

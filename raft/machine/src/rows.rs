@@ -1,6 +1,8 @@
 //! How the machine reads and changes rows.
 
-use crate::{HeadRow, RequestRow, Row, RowKey, RowPrefix, SessionRow, VariableRow};
+use crate::{
+    Answer, HeadRow, Kept, ProgramRow, Row, RowKey, RowPrefix, SessionRow, ToolRow, VariableRow,
+};
 
 /// A row could not be read: the store failed, or what it holds is not what its key says.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +80,41 @@ pub trait RowsExt: Rows {
         self.variable_named(session_id, identifier)
     }
 
-    /// A kept answer.
-    fn request(&self, session_id: &str, request_id: &str) -> Result<Option<RequestRow>, RowsError> {
-        let key = RowKey::Request(session_id.to_owned(), request_id.to_owned());
+    /// A kept answer of the current epoch or the one before.
+    fn kept_answer(
+        &self,
+        session_id: &str,
+        kept: Kept,
+        request_id: &str,
+    ) -> Result<Option<Answer>, RowsError> {
+        let epochs = [Some(kept.epoch), kept.epoch.checked_sub(1)];
+        for epoch in epochs.into_iter().flatten() {
+            let key = RowKey::Request(session_id.to_owned(), epoch, request_id.to_owned());
+            match self.get(&key)? {
+                None => {}
+                Some(Row::Request(answer)) => return Ok(Some(answer)),
+                Some(_) => return Err(misfit(&key)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A program, whether its deadline has passed or not; an empty session id stands for global ones.
+    fn program(&self, session_id: &str, id: &str) -> Result<Option<ProgramRow>, RowsError> {
+        let key = RowKey::Program(session_id.to_owned(), id.to_owned());
         match self.get(&key)? {
             None => Ok(None),
-            Some(Row::Request(row)) => Ok(Some(row)),
+            Some(Row::Program(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    /// A registered tool.
+    fn tool(&self, session_id: &str, name: &str) -> Result<Option<ToolRow>, RowsError> {
+        let key = RowKey::Tool(session_id.to_owned(), name.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Tool(row)) => Ok(Some(row)),
             Some(_) => Err(misfit(&key)),
         }
     }

@@ -1,10 +1,10 @@
 //! One command, decided and folded.
 
 use crate::decide::{Context, DecideError, decide};
-use crate::evolve::{ended_request, evolve};
+use crate::evolve::{evolve, outliving_request};
 use crate::rows::RowsExt;
 use crate::{
-    Answer, Body, Cause, Command, Event, ID_BYTES_MAX, Limits, Outcome, Payload, Rejection, Rows,
+    Answer, Cause, Command, Event, ID_BYTES_MAX, Limits, Outcome, Payload, Rejection, Rows,
     RowsError, RowsMut,
 };
 
@@ -41,6 +41,7 @@ pub fn step<R: RowsMut>(
         time_ms,
         position: head.position + 1,
         limits,
+        origin: &command.origin,
     };
     if let Err(rejection) = check_origin(command) {
         return Ok(Stepped {
@@ -67,9 +68,11 @@ pub fn step<R: RowsMut>(
 
     let session_id = command.body.session_id();
     let last = decision.events.len().saturating_sub(1);
-    let mut revision = rows
-        .session(session_id)?
-        .map_or(0, |session| session.revision);
+    let mut revision = match rows.session(session_id)? {
+        Some(session) => session.revision,
+        None if session_id.is_empty() => head.revision,
+        None => 0,
+    };
     let mut events = Vec::with_capacity(decision.events.len());
     for (number, payload) in decision.events.into_iter().enumerate() {
         if matches!(payload, Payload::SessionCreated { .. }) {
@@ -114,6 +117,7 @@ fn check_origin(command: &Command) -> Result<(), Rejection> {
     for (field, text) in [
         ("request id", &origin.request_id),
         ("principal", &origin.principal.name),
+        ("optimization id", &origin.optimization_id),
     ] {
         if text.len() > ID_BYTES_MAX {
             return Err(Rejection::invalid(format!(
@@ -135,19 +139,14 @@ fn first_answer<R: Rows>(
         return Ok(None);
     }
     let session_id = command.body.session_id();
-    if let Some(session) = rows.session(session_id)?
-        && session.alive_at(time_ms)
-        && let Some(row) = rows.request(session_id, request_id)?
-    {
-        return Ok(Some(row.answer));
+    if command.body.answer_outlives_session() {
+        let request_id = outliving_request(session_id, request_id);
+        return rows.kept_answer("", rows.head()?.answers, &request_id);
     }
-    if matches!(
-        command.body,
-        Body::DeleteSession(_) | Body::ExpireSession(_)
-    ) {
-        return Ok(rows
-            .request("", &ended_request(session_id, request_id))?
-            .map(|row| row.answer));
+    match rows.session(session_id)? {
+        Some(session) if session.alive_at(time_ms) => {
+            rows.kept_answer(session_id, session.answers, request_id)
+        }
+        _ => Ok(None),
     }
-    Ok(None)
 }

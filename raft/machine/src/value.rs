@@ -3,6 +3,8 @@
 use num_bigint::BigInt;
 use serde::{Deserialize, Serialize};
 
+use crate::Array;
+
 /// A value as it was sent, before a variable's type has coerced it, or as a variable holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Value {
@@ -14,6 +16,16 @@ pub enum Value {
     String(String),
     /// Truth value.
     Boolean(bool),
+    /// Nothing.
+    Null,
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// The text of a JSON object, as it was sent; what JSON lacks is marked as `docs/values.md` says.
+    Map(String),
+    /// The text of a JSON array, likewise.
+    List(String),
+    /// An embedding or a tensor.
+    Array(Array),
 }
 
 impl Value {
@@ -24,6 +36,11 @@ impl Value {
             Self::Integer(_) => "integer",
             Self::String(_) => "string",
             Self::Boolean(_) => "boolean",
+            Self::Null => "null",
+            Self::Bytes(_) => "bytes",
+            Self::Map(_) => "map",
+            Self::List(_) => "list",
+            Self::Array(_) => "tensor",
         }
     }
 
@@ -32,8 +49,10 @@ impl Value {
         match self {
             Self::Float(_) => 8,
             Self::Integer(integer) => integer.bits().div_ceil(8).max(1),
-            Self::String(text) => text.len() as u64,
-            Self::Boolean(_) => 1,
+            Self::String(text) | Self::Map(text) | Self::List(text) => text.len() as u64,
+            Self::Boolean(_) | Self::Null => 1,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Array(array) => array.data.len() as u64 + 8 * array.shape.len() as u64,
         }
     }
 }
@@ -44,8 +63,13 @@ impl PartialEq for Value {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
             (Self::Integer(a), Self::Integer(b)) => a == b,
-            (Self::String(a), Self::String(b)) => a == b,
+            (Self::String(a), Self::String(b))
+            | (Self::Map(a), Self::Map(b))
+            | (Self::List(a), Self::List(b)) => a == b,
             (Self::Boolean(a), Self::Boolean(b)) => a == b,
+            (Self::Null, Self::Null) => true,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) => a == b,
             _ => false,
         }
     }

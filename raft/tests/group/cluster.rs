@@ -310,6 +310,7 @@ pub fn create(session_id: &str) -> Body {
         session_id: session_id.into(),
         metadata: BTreeMap::new(),
         ttl_ms: 3_600_000,
+        config: Default::default(),
     })
 }
 
@@ -321,6 +322,7 @@ pub fn register_text(name: &str, text: String) -> Body {
         value: Value::String(text),
         constraints_json: String::new(),
         metadata: BTreeMap::new(),
+        access_json: String::new(),
     })
 }
 

@@ -43,6 +43,14 @@ fn golden<T: PartialEq + Debug>(
     );
 }
 
+fn kept() -> Kept {
+    Kept {
+        epoch: 1,
+        count: 2,
+        began_ms: 1_700_000_000_000,
+    }
+}
+
 fn to_hex(bytes: &[u8]) -> String {
     let lines = bytes.chunks(32).map(|line| {
         let line: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -76,12 +84,14 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
                 session_id: session_id(),
                 metadata: map(&[("a", "b"), ("c", "")]),
                 ttl_ms: 3_600_000,
+                config: SessionConfig::default(),
             }),
         ),
         (
             "delete_session",
             Body::DeleteSession(DeleteSession {
                 session_id: session_id(),
+                force: true,
             }),
         ),
         (
@@ -105,6 +115,7 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
                 value: Value::Integer("-123456789012345678901234567890".parse().unwrap()),
                 constraints_json: r#"{"min":-1}"#.into(),
                 metadata: map(&[("k", "v")]),
+                access_json: "{}".into(),
             }),
         ),
         (
@@ -139,6 +150,125 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
                 identifier: "x".into(),
             }),
         ),
+        (
+            "rollback_variable",
+            Body::RollbackVariable(RollbackVariable {
+                session_id: session_id(),
+                id: "var_x_1".into(),
+                target_version: 2,
+                value: Value::Array(
+                    Array::new(Dtype::Float32, vec![2, 1], vec![0, 1, 2, 3, 4, 5, 6, 7]).unwrap(),
+                ),
+                expected_version: 5,
+                metadata: map(&[]),
+            }),
+        ),
+        (
+            "set_access",
+            Body::SetAccess(SetAccess {
+                session_id: session_id(),
+                identifier: "x".into(),
+                access_json: "{}".into(),
+            }),
+        ),
+        (
+            "add_dependency",
+            Body::AddDependency(AddDependency {
+                session_id: session_id(),
+                from: "x".into(),
+                to: "y".into(),
+                kind: "derives".into(),
+            }),
+        ),
+        (
+            "remove_dependency",
+            Body::RemoveDependency(RemoveDependency {
+                session_id: session_id(),
+                from: "x".into(),
+                to: "y".into(),
+            }),
+        ),
+        (
+            "start_optimization",
+            Body::StartOptimization(StartOptimization {
+                session_id: session_id(),
+                identifier: "x".into(),
+                optimizer_id: "mipro".into(),
+                config: map(&[("trials", "5")]),
+                lease_ms: 30_000,
+            }),
+        ),
+        (
+            "stop_optimization",
+            Body::StopOptimization(StopOptimization {
+                session_id: session_id(),
+                identifier: "x".into(),
+                optimization_id: "opt_x_9".into(),
+                force: false,
+            }),
+        ),
+        (
+            "put_program",
+            Body::PutProgram(PutProgram {
+                session_id: String::new(),
+                program_id: "program-1".into(),
+                value: Value::List("[1]".into()),
+                metadata: map(&[]),
+                expected_version: 0,
+                ttl_ms: 3_600_000,
+            }),
+        ),
+        (
+            "delete_program",
+            Body::DeleteProgram(DeleteProgram {
+                session_id: session_id(),
+                program_id: "program-1".into(),
+            }),
+        ),
+        (
+            "expire_program",
+            Body::ExpireProgram(ExpireProgram {
+                program_id: "program-1".into(),
+            }),
+        ),
+        (
+            "register_tools",
+            Body::RegisterTools(RegisterTools {
+                session_id: session_id(),
+                worker_id: "python-1".into(),
+                tools: [("train".to_owned(), vec![1, 2, 3])].into(),
+            }),
+        ),
+        (
+            "import_session",
+            Body::ImportSession(ImportSession {
+                session_id: session_id(),
+                imported_from: "session-0".into(),
+                metadata: map(&[]),
+                ttl_ms: 3_600_000,
+                config: SessionConfig::default(),
+                variables: [(
+                    "x".to_owned(),
+                    ImportedVariable {
+                        type_name: "bytes".into(),
+                        value: Value::Bytes(vec![0, 255]),
+                        constraints_json: String::new(),
+                        metadata: map(&[]),
+                        access_json: String::new(),
+                        depends_on: map(&[("y", "relates")]),
+                    },
+                )]
+                .into(),
+                programs: [(
+                    "program-1".to_owned(),
+                    ImportedProgram {
+                        value: Value::Null,
+                        metadata: map(&[]),
+                    },
+                )]
+                .into(),
+            }),
+        ),
     ];
     let origin = Origin {
         request_id: "request-1".into(),
@@ -150,6 +280,7 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
         tool: "tool".into(),
         worker: "worker-1".into(),
         node: 2,
+        optimization_id: "opt_x_9".into(),
     };
     let with_origin = |body| Command {
         origin: origin.clone(),
@@ -193,7 +324,7 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
             "session_deleted",
             Ok(Answer::SessionDeleted {
                 existed: true,
-                variables: 300,
+                resources: 300,
             }),
         ),
         (
@@ -215,6 +346,22 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
             }),
         ),
         ("variable_deleted", Ok(Answer::VariableDeleted)),
+        ("done", Ok(Answer::Done { existed: true })),
+        (
+            "optimization_started",
+            Ok(Answer::OptimizationStarted {
+                optimization_id: "opt_x_9".into(),
+                expires_ms: 1_700_000_030_000,
+            }),
+        ),
+        ("program_put", Ok(Answer::ProgramPut { version: 2 })),
+        (
+            "session_imported",
+            Ok(Answer::SessionImported {
+                variables: 2,
+                programs: 1,
+            }),
+        ),
         ("rejected", Err(refused)),
     ]
 }
@@ -227,7 +374,9 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 position: 70_000,
                 time_ms: 1_700_000_000_000,
                 sessions: 3,
-                requests: Ring { first: 1, next: 2 },
+                answers: kept(),
+                revision: 9,
+                programs: 4,
             }),
         ),
         (
@@ -240,7 +389,17 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 touched_ms: 1_700_000_000_001,
                 revision: 7,
                 variables: 2,
-                requests: Ring { first: 0, next: 5 },
+                answers: kept(),
+                config: SessionConfig {
+                    enable_caching: true,
+                    cache_ttl_ms: 5_000,
+                    enable_telemetry: true,
+                },
+                imported_from: "session-0".into(),
+                updates: 6,
+                programs: 1,
+                tools: 2,
+                locked: ["x".to_owned()].into(),
             }),
         ),
         (
@@ -255,21 +414,44 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 version: 2,
                 created_ms: 1,
                 updated_ms: 2,
-                position: 3,
+                by_tool: true,
+                chain: vec![3, 2],
+                access_json: r#"{"write":{"principals":["ada"]}}"#.into(),
+                depends_on: map(&[("y", "derives")]),
+                dependents: map(&[("z", "requires")]),
+                lock: Some(Lock {
+                    optimization_id: "opt_x_9".into(),
+                    optimizer_id: "mipro".into(),
+                    principal: "ada".into(),
+                    config: map(&[("trials", "5")]),
+                    started_ms: 3,
+                    renewed_ms: 4,
+                    lease_ms: 30_000,
+                }),
             }),
         ),
-        (
-            "request",
-            Row::Request(RequestRow {
-                answer: Answer::VariableDeleted,
-                time_ms: 1_700_000_000_000,
-            }),
-        ),
-        (
-            "request_order",
-            Row::RequestOrder("request-1".into(), 1_700_000_000_000),
-        ),
+        ("request", Row::Request(Answer::VariableDeleted)),
         ("deadline", Row::Deadline),
+        (
+            "program",
+            Row::Program(ProgramRow {
+                id: "program-1".into(),
+                value: Value::Map(r#"{"a":1}"#.into()),
+                metadata: map(&[("a", "b")]),
+                version: 2,
+                created_ms: 1,
+                updated_ms: 2,
+                ttl_ms: 3_600_000,
+            }),
+        ),
+        (
+            "tool",
+            Row::Tool(ToolRow {
+                name: "train".into(),
+                worker_id: "python-1".into(),
+                spec: vec![1, 2, 3],
+            }),
+        ),
     ]
 }
 
@@ -320,9 +502,14 @@ fn golden_keys() {
     let keys = [
         ("session", RowKey::Session(id())),
         ("variable", RowKey::Variable(id(), "x".into())),
-        ("request", RowKey::Request(id(), "request-1".into())),
-        ("request_order", RowKey::RequestOrder(id(), 258)),
+        ("request", RowKey::Request(id(), 258, "request-1".into())),
         ("deadline", RowKey::Deadline(1_700_000_000_000, id())),
+        ("program", RowKey::Program(id(), "program-1".into())),
+        (
+            "program_deadline",
+            RowKey::ProgramDeadline(1_700_000_000_000, "program-1".into()),
+        ),
+        ("tool", RowKey::Tool(id(), "train".into())),
     ];
     for (name, key) in keys {
         let (column, _) = keys::row_key(&key).unwrap();

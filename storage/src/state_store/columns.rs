@@ -16,18 +16,22 @@ pub(super) const EVENT_BY_SESSION: &str = "event_by_session";
 pub(super) const SESSIONS: &str = "sessions";
 pub(super) const VARIABLES: &str = "variables";
 pub(super) const REQUESTS: &str = "requests";
-pub(super) const REQUEST_ORDER: &str = "request_order";
 pub(super) const DEADLINES: &str = "deadlines";
+pub(super) const PROGRAMS: &str = "programs";
+pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
+pub(super) const TOOLS: &str = "tools";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 8] = [
+pub(super) const ALL: [&str; 10] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
     VARIABLES,
     REQUESTS,
-    REQUEST_ORDER,
     DEADLINES,
+    PROGRAMS,
+    PROGRAM_DEADLINES,
+    TOOLS,
     META,
 ];
 
@@ -50,8 +54,10 @@ pub(super) fn of_rows(column: RowColumn) -> &'static str {
         RowColumn::Sessions => SESSIONS,
         RowColumn::Variables => VARIABLES,
         RowColumn::Requests => REQUESTS,
-        RowColumn::RequestOrder => REQUEST_ORDER,
         RowColumn::Deadlines => DEADLINES,
+        RowColumn::Programs => PROGRAMS,
+        RowColumn::ProgramDeadlines => PROGRAM_DEADLINES,
+        RowColumn::Tools => TOOLS,
     }
 }
 

@@ -104,7 +104,8 @@ pub(super) fn position_of_revision(
     Ok(found)
 }
 
-fn at(db: &StateDb, position: u64) -> io::Result<StoredEvent> {
+/// The event at a position.
+pub(super) fn at(db: &StateDb, position: u64) -> io::Result<StoredEvent> {
     let key = keys::position::encode(position);
     let value = db.raw().get_pinned_cf(db.column(columns::EVENTS)?, key);
     let Some(value) = value.map_err(rocks("read events"))? else {

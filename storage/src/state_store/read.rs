@@ -33,6 +33,11 @@ impl StateStore {
         events::from(&self.db(), from_position, limit, bytes_max)
     }
 
+    /// The event at a position, which must be there.
+    pub fn event(&self, position: u64) -> io::Result<StoredEvent> {
+        events::at(&self.db(), position)
+    }
+
     /// Events of a session from a position on; also those of earlier sessions with the same id.
     pub fn session_events(
         &self,
@@ -55,7 +60,12 @@ impl StateStore {
         self.with_view(|view| view.due_sessions(now_ms, limit))
     }
 
-    /// The earliest deadline, milliseconds since 1970.
+    /// Global programs whose deadline is at or before a time, the earliest first: deadline and program id.
+    pub fn due_programs(&self, now_ms: u64, limit: usize) -> io::Result<Vec<(u64, String)>> {
+        self.with_view(|view| view.due_programs(now_ms, limit))
+    }
+
+    /// The earliest deadline of a session or a global program, milliseconds since 1970.
     pub fn next_deadline(&self) -> io::Result<Option<u64>> {
         self.reader().view().next_deadline()
     }

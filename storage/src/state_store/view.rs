@@ -3,7 +3,9 @@
 use std::io;
 
 use rocksdb::{DBIteratorWithThreadMode, Direction, IteratorMode, ReadOptions, Snapshot};
-use snakepit_machine::{HeadRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, VariableRow};
+use snakepit_machine::{
+    HeadRow, ProgramRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, ToolRow, VariableRow,
+};
 
 use super::columns;
 use super::db::StateDb;
@@ -91,26 +93,80 @@ impl<'a> StateView<'a> {
         Ok(found)
     }
 
+    /// Programs of a session in the order of their ids, from behind one; global ones where the session id is
+    /// empty, whether their deadlines have passed or not.
+    pub fn list_programs(
+        &self,
+        session_id: &str,
+        after_id: Option<&str>,
+        limit: usize,
+    ) -> io::Result<Vec<ProgramRow>> {
+        let prefix = keys::program::encode(session_id, "")?;
+        let end = keys::prefix_end(&prefix);
+        let start = match after_id {
+            Some(id) => behind(keys::program::encode(session_id, id)?),
+            None => prefix,
+        };
+        let mut found = Vec::new();
+        for item in self.iterate(columns::PROGRAMS, &start, end)?.take(limit) {
+            let (key, value) = item.map_err(rocks("read programs"))?;
+            match row::decode(&value)? {
+                Row::Program(program) => found.push(program),
+                _ => return Err(misfit(RowColumn::Programs, &key)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tools that are registered in a session, in the order of their names.
+    pub fn list_tools(&self, session_id: &str) -> io::Result<Vec<ToolRow>> {
+        let prefix = keys::tool::encode(session_id, "")?;
+        let end = keys::prefix_end(&prefix);
+        let mut found = Vec::new();
+        for item in self.iterate(columns::TOOLS, &prefix, end)? {
+            let (key, value) = item.map_err(rocks("read tools"))?;
+            match row::decode(&value)? {
+                Row::Tool(tool) => found.push(tool),
+                _ => return Err(misfit(RowColumn::Tools, &key)),
+            }
+        }
+        Ok(found)
+    }
+
     /// Sessions whose deadline is at or before a time, the earliest first: deadline and session id.
     pub fn due_sessions(&self, now_ms: u64, limit: usize) -> io::Result<Vec<(u64, String)>> {
+        self.due(columns::DEADLINES, now_ms, limit)
+    }
+
+    /// Global programs whose deadline is at or before a time, the earliest first: deadline and program id.
+    pub fn due_programs(&self, now_ms: u64, limit: usize) -> io::Result<Vec<(u64, String)>> {
+        self.due(columns::PROGRAM_DEADLINES, now_ms, limit)
+    }
+
+    fn due(
+        &self,
+        family: &'static str,
+        now_ms: u64,
+        limit: usize,
+    ) -> io::Result<Vec<(u64, String)>> {
         let mut due = Vec::new();
-        for item in self.iterate(columns::DEADLINES, &[], None)?.take(limit) {
+        for item in self.iterate(family, &[], None)?.take(limit) {
             let (key, _) = item.map_err(rocks("read deadlines"))?;
-            let (deadline_ms, session_id) = keys::deadline::decode(&key)?;
+            let (deadline_ms, id) = keys::deadline::decode(&key)?;
             if deadline_ms > now_ms {
                 break;
             }
-            due.push((deadline_ms, session_id.to_owned()));
+            due.push((deadline_ms, id.to_owned()));
         }
         Ok(due)
     }
 
     /// The earliest deadline, milliseconds since 1970.
     pub fn next_deadline(&self) -> io::Result<Option<u64>> {
-        Ok(self
-            .due_sessions(u64::MAX, 1)?
-            .first()
-            .map(|(deadline_ms, _)| *deadline_ms))
+        let sessions = self.due_sessions(u64::MAX, 1)?;
+        let programs = self.due_programs(u64::MAX, 1)?;
+        let deadlines = sessions.iter().chain(&programs);
+        Ok(deadlines.map(|(deadline_ms, _)| *deadline_ms).min())
     }
 
     /// All rows in canonical order, one at a time.

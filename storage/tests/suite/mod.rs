@@ -64,12 +64,14 @@ pub fn create(session: &str, ttl_ms: u64) -> Body {
         session_id: session.into(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
         ttl_ms,
+        config: Default::default(),
     })
 }
 
 pub fn delete(session: &str) -> Body {
     Body::DeleteSession(DeleteSession {
         session_id: session.into(),
+        force: false,
     })
 }
 
@@ -93,6 +95,7 @@ pub fn register(session: &str, name: &str, value: Value) -> Body {
         value,
         constraints_json: String::new(),
         metadata: Default::default(),
+        access_json: String::new(),
     })
 }
 

@@ -38,7 +38,7 @@ fn outcomes(state: &impl StateStorage) {
         outcomes[5][2],
         Ok(Answer::SessionDeleted {
             existed: true,
-            variables: 1
+            resources: 1
         })
     );
     let applied = state.applied().unwrap();

@@ -2,6 +2,7 @@
 
 mod columns;
 mod export;
+mod payload;
 mod replay;
 mod source;
 mod tail;

@@ -324,6 +324,8 @@ mod tests {
             Payload::SessionCreated {
                 metadata: Default::default(),
                 ttl_ms: 1_000,
+                config: Default::default(),
+                imported_from: String::new(),
             },
             Payload::SessionTouched,
         ]

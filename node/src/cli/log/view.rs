@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value as Json, json};
 use snakepit_client::StoredEvent;
-use snakepit_machine::{Cause, Event, Payload, Principal, Value};
-use snakepit_proto::{events, values};
+use snakepit_machine::{Cause, Event, Principal};
+use snakepit_proto::events;
 
-use super::super::arguments::human_ms;
 use super::super::error::CliError;
-use super::super::output::{cut, hex, time};
+use super::super::output::{hex, time};
+use super::payload;
 
-/// Longest value in a table, in characters.
-const VALUE_CHARS: usize = 48;
 /// What is enough of a request's id.
 const REQUEST_CHARS: usize = 8;
 
@@ -32,43 +30,10 @@ pub(crate) fn row(event: &Event) -> [String; 7] {
         time(event.time_ms),
         event.session_id.clone(),
         event.payload.name().to_owned(),
-        change(&event.payload),
+        payload::change(&event.payload),
         who(&event.principal),
         cause(&event.cause),
     ]
-}
-
-/// What changed, compactly.
-fn change(payload: &Payload) -> String {
-    let told = |value: &Value| cut(&values::to_json_text(value), VALUE_CHARS);
-    match payload {
-        Payload::SessionCreated { metadata, ttl_ms } => {
-            let ttl = format!("ttl {}", human_ms(*ttl_ms));
-            let pairs = metadata.iter().map(|(key, value)| format!("{key}={value}"));
-            let pairs: Vec<_> = std::iter::once(ttl).chain(pairs).collect();
-            cut(&pairs.join(" "), VALUE_CHARS)
-        }
-        Payload::SessionTouched | Payload::SessionDeleted => String::new(),
-        Payload::SessionExpired { deadline_ms } => format!("at {}", time(*deadline_ms)),
-        Payload::VariableRegistered {
-            name,
-            type_name,
-            value,
-            version,
-            ..
-        } => {
-            format!("{name}: {type_name} = {} (v{version})", told(value))
-        }
-        Payload::VariableSet {
-            name,
-            value,
-            version,
-            ..
-        } => {
-            format!("{name} = {} (v{version})", told(value))
-        }
-        Payload::VariableDeleted { name, version, .. } => format!("{name} (v{version})"),
-    }
 }
 
 /// A name that was authenticated has a tick.
@@ -119,60 +84,13 @@ pub(crate) fn json(event: &Event, hash: &[u8]) -> Json {
         "session": event.session_id,
         "revision": event.revision,
         "event": event.payload.name(),
-        "change": payload_json(&event.payload),
+        "change": payload::json(&event.payload),
         "principal": { "name": event.principal.name, "verified": event.principal.verified },
         "cause": cause_json(&event.cause),
         "raft_index": event.raft_index,
         "raft_term": event.raft_term,
         "hash": hex(hash),
     })
-}
-
-fn payload_json(payload: &Payload) -> Json {
-    match payload {
-        Payload::SessionCreated { metadata, ttl_ms } => {
-            json!({ "metadata": metadata, "ttl_ms": ttl_ms })
-        }
-        Payload::SessionTouched | Payload::SessionDeleted => json!({}),
-        Payload::SessionExpired { deadline_ms } => json!({ "deadline_ms": deadline_ms }),
-        Payload::VariableRegistered {
-            id,
-            name,
-            type_name,
-            value,
-            constraints_json,
-            metadata,
-            version,
-        } => json!({
-            "id": id,
-            "name": name,
-            "type": type_name,
-            "value": value_json(value),
-            "constraints": serde_json::from_str::<Json>(constraints_json).unwrap_or(Json::Null),
-            "metadata": metadata,
-            "version": version,
-        }),
-        Payload::VariableSet {
-            id,
-            name,
-            value,
-            metadata,
-            version,
-        } => json!({
-            "id": id,
-            "name": name,
-            "value": value_json(value),
-            "metadata": metadata,
-            "version": version,
-        }),
-        Payload::VariableDeleted { id, name, version } => {
-            json!({ "id": id, "name": name, "version": version })
-        }
-    }
-}
-
-fn value_json(value: &Value) -> Json {
-    serde_json::from_str(&values::to_json_text(value)).unwrap_or(Json::Null)
 }
 
 /// What is known of a cause; what is not is left out.
@@ -195,6 +113,9 @@ fn cause_json(cause: &Cause) -> Json {
 
 #[cfg(test)]
 mod tests {
+    use snakepit_machine::{Past, Payload, SessionConfig, Value};
+
+    use super::payload::change;
     use super::*;
 
     fn event(payload: Payload, cause: Cause) -> Event {
@@ -223,6 +144,7 @@ mod tests {
             value: Value::Float(1.5),
             metadata: Default::default(),
             version: 3,
+            past: Past::default(),
         };
         let by_tool = Cause {
             call_id: "c".into(),
@@ -254,6 +176,8 @@ mod tests {
         let created = Payload::SessionCreated {
             metadata: [("a".into(), "b".into())].into(),
             ttl_ms: 90_000,
+            config: SessionConfig::default(),
+            imported_from: String::new(),
         };
         assert_eq!(change(&created), "ttl 1m30s a=b");
         let long = Payload::VariableRegistered {
@@ -264,6 +188,8 @@ mod tests {
             constraints_json: String::new(),
             metadata: Default::default(),
             version: 1,
+            access_json: String::new(),
+            past: Past::default(),
         };
         assert!(change(&long).ends_with("… (v1)"));
         assert_eq!(change(&Payload::SessionTouched), "");

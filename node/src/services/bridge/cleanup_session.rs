@@ -14,15 +14,16 @@ pub(super) async fn answer(
 ) -> Result<Response<CleanupSessionResponse>, Failure> {
     let body = DeleteSession {
         session_id: request.session_id,
+        force: request.force,
     };
-    let (index, Answer::SessionDeleted { existed, variables }) =
+    let (index, Answer::SessionDeleted { existed, resources }) =
         node.propose(&ask, Body::DeleteSession(body)).await?
     else {
         return Err(misfit());
     };
-    // The session itself and its variables; 0 where there was none.
+    // The session itself and what it held; 0 where there was none.
     let resources_cleaned = if existed {
-        wire::version(variables.saturating_add(1))
+        wire::version(resources.saturating_add(1))
     } else {
         0
     };

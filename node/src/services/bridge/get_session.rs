@@ -10,7 +10,7 @@ pub(super) async fn answer(
     ask: Ask,
     request: GetSessionRequest,
 ) -> Result<Response<GetSessionResponse>, Failure> {
-    let read = node.read_rows(&ask, &request.session_id, |_, session| {
+    let read = node.read_rows(&ask, &request.session_id, |_, session, _| {
         Ok(wire::session(session.clone()))
     });
     let (index, session) = read.await?;

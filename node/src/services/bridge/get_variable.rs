@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use snakepit_machine::access::Action;
 use snakepit_machine::{Rejection, RowsExt};
 use snakepit_proto::bridge::{GetVariableRequest, GetVariableResponse};
 use tonic::Response;
@@ -14,19 +15,23 @@ pub(super) async fn answer(
     let GetVariableRequest {
         session_id,
         variable_identifier,
-        ..
+        bypass_cache,
     } = request;
+    let (barrier, from_cache) = node.cached_barrier(&ask, &session_id, bypass_cache).await?;
     let id = session_id.clone();
-    let read = node.read_rows(&ask, &id, move |rows, _| {
-        let row = rows.variable(&session_id, &variable_identifier)?;
-        row.ok_or_else(|| Rejection::no_variable(&variable_identifier).into())
+    let read = node.read_rows_at(&ask, &id, barrier, move |rows, _, look| {
+        let row = rows
+            .variable(&session_id, &variable_identifier)?
+            .ok_or_else(|| Rejection::no_variable(&variable_identifier))?;
+        look.check(Action::Read, &row)?;
+        Ok(wire::variable(row, look))
     });
-    let (index, row) = read.await?;
+    let (index, variable) = read.await?;
     Ok(wire::at_index(
         index,
         GetVariableResponse {
-            variable: Some(wire::variable(row)),
-            from_cache: false,
+            variable: Some(variable),
+            from_cache,
         },
     ))
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snakepit_machine::RowsExt;
+use snakepit_machine::access::Action;
 use snakepit_proto::bridge::{BatchGetVariablesRequest, BatchGetVariablesResponse};
 use tonic::Response;
 
@@ -20,15 +21,24 @@ pub(super) async fn answer(
         )));
     }
     let session_id = request.session_id;
+    let (barrier, _) = node
+        .cached_barrier(&ask, &session_id, request.bypass_cache)
+        .await?;
     let id = session_id.clone();
-    let read = node.read_session(&ask, &id, move |state, _| {
+    let show = if request.include_metadata {
+        wire::variable
+    } else {
+        wire::bare_variable
+    };
+    let read = node.read_session_at(&ask, &id, barrier, move |state, _, look| {
         // One moment for all of them.
         state.with_view(|view| {
             let (mut variables, mut missing_variables) = (BTreeMap::new(), Vec::new());
             for identifier in request.variable_identifiers {
                 match view.variable(&session_id, &identifier)? {
                     Some(row) => {
-                        variables.insert(identifier, wire::variable(row));
+                        look.check(Action::Read, &row)?;
+                        variables.insert(identifier, show(row, look));
                     }
                     None => missing_variables.push(identifier),
                 }

@@ -15,7 +15,7 @@ pub(super) async fn answer(
     request: HeartbeatRequest,
 ) -> Result<Response<HeartbeatResponse>, Failure> {
     let (index, session_valid) = match node
-        .read_rows(&ask, &request.session_id, |_, _| Ok(()))
+        .read_rows(&ask, &request.session_id, |_, _, _| Ok(()))
         .await
     {
         Ok((index, ())) => (index, true),

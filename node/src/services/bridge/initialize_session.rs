@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use snakepit_machine::{Answer, Body, CreateSession};
+use snakepit_machine::access::Action;
+use snakepit_machine::{Answer, Body, CreateSession, SessionConfig};
+use snakepit_proto::bridge;
 use snakepit_proto::bridge::{InitializeSessionRequest, InitializeSessionResponse};
 use tonic::Response;
 
@@ -16,13 +18,12 @@ pub(super) async fn answer(
     request: InitializeSessionRequest,
 ) -> Result<Response<InitializeSessionResponse>, Failure> {
     let session_id = request.session_id;
+    let config = request.config.unwrap_or_default();
     let body = CreateSession {
         session_id: session_id.clone(),
         metadata: request.metadata,
-        ttl_ms: ttl_ms(
-            request.config.map_or(0, |config| config.ttl_seconds),
-            node.settings.session.default_ttl_s,
-        )?,
+        ttl_ms: ttl_ms(config.ttl_seconds, node.settings.session.default_ttl_s)?,
+        config: session_config(&config)?,
     };
     let (index, Answer::SessionCreated { created }) =
         node.propose(&ask, Body::CreateSession(body)).await?
@@ -33,22 +34,23 @@ pub(super) async fn answer(
         Default::default()
     } else {
         let id = session_id.clone();
-        let read = node.read_session(&ask, &id, move |state, _| {
-            let rows = state
-                .with_view(|view| view.list_variables(&session_id, None, INITIAL_VARIABLES_MAX))?;
+        let read = node.read_session(&ask, &session_id, move |state, _, look| {
+            let rows =
+                state.with_view(|view| view.list_variables(&id, None, INITIAL_VARIABLES_MAX))?;
             Ok(rows
                 .into_iter()
-                .map(|row| (row.name.clone(), wire::variable(row)))
+                .filter(|row| look.check(Action::Read, row).is_ok())
+                .map(|row| (row.name.clone(), wire::variable(row, look)))
                 .collect())
         });
         read.await?.1
     };
-    let available_tools = node
-        .pools
-        .tools()
-        .into_iter()
-        .map(|tool| (tool.name.clone(), tool))
-        .collect();
+    let mut available_tools = node.registered_tools(&session_id).await?;
+    available_tools.extend(
+        node.cluster_tools()
+            .into_iter()
+            .map(|tool| (tool.name.clone(), tool)),
+    );
     Ok(wire::at_index(
         index,
         InitializeSessionResponse {
@@ -61,7 +63,31 @@ pub(super) async fn answer(
     ))
 }
 
-fn ttl_ms(asked_s: i64, default_s: u64) -> Result<u64, Failure> {
+/// Time for which cached reads may be old where the session does not say, in milliseconds: Snakepit's.
+const CACHE_TTL_MS: u64 = 5_000;
+
+pub(in crate::services) fn session_config(
+    config: &bridge::SessionConfig,
+) -> Result<SessionConfig, Failure> {
+    let cache_ttl_ms = match config.cache_ttl_seconds {
+        0 => CACHE_TTL_MS,
+        asked => u64::try_from(asked)
+            .map(|seconds| seconds * 1_000)
+            .map_err(|_| {
+                Failure::Invalid(format!(
+                    "cache_ttl_seconds is {asked}; hint: give a positive number, or 0 for {}",
+                    CACHE_TTL_MS / 1_000
+                ))
+            })?,
+    };
+    Ok(SessionConfig {
+        enable_caching: config.enable_caching,
+        cache_ttl_ms,
+        enable_telemetry: config.enable_telemetry,
+    })
+}
+
+pub(in crate::services) fn ttl_ms(asked_s: i64, default_s: u64) -> Result<u64, Failure> {
     let seconds = match asked_s {
         0 => default_s,
         asked => u64::try_from(asked).map_err(|_| {

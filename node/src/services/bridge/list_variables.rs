@@ -1,12 +1,13 @@
 use std::io;
 use std::sync::Arc;
 
-use snakepit_machine::{ID_BYTES_MAX, VariableRow};
+use snakepit_machine::access::Action;
+use snakepit_machine::{ID_BYTES_MAX, VariableRow, glob};
 use snakepit_proto::bridge::{ListVariablesRequest, ListVariablesResponse};
 use snakepit_storage::StateView;
 use tonic::Response;
 
-use crate::services::{Ask, Failure, Node, glob, wire};
+use crate::services::{Ask, Failure, Node, wire};
 
 /// Variables of one page, where the request says nothing, and at most.
 const PAGE: usize = 1_000;
@@ -42,12 +43,20 @@ pub(super) async fn answer(
         }
     };
     let id = session_id.clone();
-    let read = node.read_session(&ask, &id, move |state, _| {
-        let page = state.with_view(|view| page(view, &session_id, &pattern, page_token, size))?;
-        Ok(page)
+    let read = node.read_session(&ask, &id, move |state, _, look| {
+        let shown = |row: &VariableRow| {
+            (pattern.is_empty() || glob::matches(&pattern, &row.name))
+                && look.check(Action::Read, row).is_ok()
+        };
+        let (rows, next) =
+            state.with_view(|view| page(view, &session_id, shown, page_token, size))?;
+        let variables: Vec<_> = rows
+            .into_iter()
+            .map(|row| wire::variable(row, look))
+            .collect();
+        Ok((variables, next))
     });
-    let (index, (rows, next_page_token)) = read.await?;
-    let variables = rows.into_iter().map(wire::variable).collect();
+    let (index, (variables, next_page_token)) = read.await?;
     Ok(wire::at_index(
         index,
         ListVariablesResponse {
@@ -61,7 +70,7 @@ pub(super) async fn answer(
 fn page(
     view: &StateView<'_>,
     session_id: &str,
-    pattern: &str,
+    shown: impl Fn(&VariableRow) -> bool,
     token: String,
     size: usize,
 ) -> io::Result<(Vec<VariableRow>, String)> {
@@ -72,7 +81,7 @@ fn page(
         let last = rows.len() < READ_ROWS;
         for row in rows {
             after = Some(row.name.clone());
-            if pattern.is_empty() || glob::matches(pattern, &row.name) {
+            if shown(&row) {
                 bytes += row.value.size_bytes();
                 found.push(row);
                 if found.len() == size || bytes >= PAGE_BYTES {

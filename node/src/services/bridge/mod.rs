@@ -1,19 +1,28 @@
 //! The bridge protocol. One file per call; this file is the table.
 
+mod add_dependency;
 mod cleanup_session;
 mod delete_variable;
+mod execute_elixir_tool;
 mod execute_streaming_tool;
 mod execute_tool;
+mod get_exposed_elixir_tools;
 mod get_session;
 mod get_variable;
+mod get_variable_history;
 mod get_variables;
 mod heartbeat;
-mod initialize_session;
+pub(super) mod initialize_session;
 mod list_variables;
 mod ping;
+mod register_tools;
 mod register_variable;
+mod rollback_variable;
 mod set_variable;
-mod set_variables;
+pub(super) mod set_variables;
+mod start_optimization;
+mod stop_optimization;
+mod watch_variables;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -48,7 +57,10 @@ impl Bridge {
         let began = Instant::now();
         let (metadata, _, message) = request.into_parts();
         let answered = match self.0.ask(&metadata) {
-            Ok(ask) => call(self.0.clone(), ask, message).await,
+            Ok(mut ask) => {
+                ask.name = name;
+                call(self.0.clone(), ask, message).await
+            }
             Err(failure) => Err(failure),
         };
         let answered = answered.map_err(|failure| self.0.status(failure));
@@ -73,12 +85,6 @@ impl Bridge {
         })
         .await
     }
-}
-
-fn unbuilt<T>(call: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!(
-        "{call} is not built in this release; hint: see CHANGELOG.md"
-    )))
 }
 
 #[tonic::async_trait]
@@ -201,67 +207,80 @@ impl bridge_service_server::BridgeService for Bridge {
 
     async fn register_tools(
         &self,
-        _request: Request<pb::RegisterToolsRequest>,
+        request: Request<pb::RegisterToolsRequest>,
     ) -> Result<Response<pb::RegisterToolsResponse>, Status> {
-        unbuilt("RegisterTools")
+        self.answer("RegisterTools", request, register_tools::answer)
+            .await
     }
 
     async fn get_exposed_elixir_tools(
         &self,
-        _request: Request<pb::GetExposedElixirToolsRequest>,
+        request: Request<pb::GetExposedElixirToolsRequest>,
     ) -> Result<Response<pb::GetExposedElixirToolsResponse>, Status> {
-        unbuilt("GetExposedElixirTools")
+        self.answer(
+            "GetExposedElixirTools",
+            request,
+            get_exposed_elixir_tools::answer,
+        )
+        .await
     }
 
     async fn execute_elixir_tool(
         &self,
-        _request: Request<pb::ExecuteElixirToolRequest>,
+        request: Request<pb::ExecuteElixirToolRequest>,
     ) -> Result<Response<pb::ExecuteElixirToolResponse>, Status> {
-        unbuilt("ExecuteElixirTool")
+        self.answer_call("ExecuteElixirTool", request, execute_elixir_tool::answer)
+            .await
     }
 
     type WatchVariablesStream = Answers<pb::VariableUpdate>;
 
     async fn watch_variables(
         &self,
-        _request: Request<pb::WatchVariablesRequest>,
+        request: Request<pb::WatchVariablesRequest>,
     ) -> Result<Response<Self::WatchVariablesStream>, Status> {
-        unbuilt("WatchVariables")
+        self.answer("WatchVariables", request, watch_variables::answer)
+            .await
     }
 
     async fn add_dependency(
         &self,
-        _request: Request<pb::AddDependencyRequest>,
+        request: Request<pb::AddDependencyRequest>,
     ) -> Result<Response<pb::AddDependencyResponse>, Status> {
-        unbuilt("AddDependency")
+        self.answer("AddDependency", request, add_dependency::answer)
+            .await
     }
 
     async fn start_optimization(
         &self,
-        _request: Request<pb::StartOptimizationRequest>,
+        request: Request<pb::StartOptimizationRequest>,
     ) -> Result<Response<pb::StartOptimizationResponse>, Status> {
-        unbuilt("StartOptimization")
+        self.answer("StartOptimization", request, start_optimization::answer)
+            .await
     }
 
     async fn stop_optimization(
         &self,
-        _request: Request<pb::StopOptimizationRequest>,
+        request: Request<pb::StopOptimizationRequest>,
     ) -> Result<Response<pb::StopOptimizationResponse>, Status> {
-        unbuilt("StopOptimization")
+        self.answer("StopOptimization", request, stop_optimization::answer)
+            .await
     }
 
     async fn get_variable_history(
         &self,
-        _request: Request<pb::GetVariableHistoryRequest>,
+        request: Request<pb::GetVariableHistoryRequest>,
     ) -> Result<Response<pb::GetVariableHistoryResponse>, Status> {
-        unbuilt("GetVariableHistory")
+        self.answer("GetVariableHistory", request, get_variable_history::answer)
+            .await
     }
 
     async fn rollback_variable(
         &self,
-        _request: Request<pb::RollbackVariableRequest>,
+        request: Request<pb::RollbackVariableRequest>,
     ) -> Result<Response<pb::RollbackVariableResponse>, Status> {
-        unbuilt("RollbackVariable")
+        self.answer("RollbackVariable", request, rollback_variable::answer)
+            .await
     }
 
     type StreamTelemetryStream = Answers<pb::TelemetryEvent>;
@@ -270,12 +289,14 @@ impl bridge_service_server::BridgeService for Bridge {
         &self,
         _request: Request<Streaming<pb::TelemetryControl>>,
     ) -> Result<Response<Self::StreamTelemetryStream>, Status> {
-        unbuilt("StreamTelemetry")
+        Err(Status::unimplemented(
+            "a node offers no telemetry stream; hint: read its metrics over HTTP, or ask a worker",
+        ))
     }
 }
 
 /// The kept answer is to another kind of request: the id of this one has been used before.
-fn misfit() -> Failure {
+pub(super) fn misfit() -> Failure {
     let message = "the request id has named another kind of request; \
                    hint: give each request an id of its own";
     Failure::Invalid(message.to_owned())

@@ -27,6 +27,7 @@ pub(super) async fn answer(
         value,
         constraints_json: request.constraints_json,
         metadata: request.metadata,
+        access_json: request.access_control_json,
     };
     let (index, Answer::VariableRegistered { id, version }) =
         node.propose(&ask, Body::RegisterVariable(body)).await?

@@ -53,19 +53,13 @@ pub(super) async fn answer(
 }
 
 /// A value as it was sent, or what is wrong with it.
-pub(super) fn value(any: Option<&Any>, binary: &[u8]) -> Result<Value, String> {
+pub(in crate::services) fn value(any: Option<&Any>, payload: &[u8]) -> Result<Value, String> {
     let any = any.ok_or("the value is missing; hint: send it as an Any with JSON")?;
-    if !binary.is_empty() {
-        return Err(format!(
-            "a payload came with a value of type {:?}; hint: payloads are for embeddings and tensors, which this release does not have",
-            any.type_url
-        ));
-    }
-    values::decode(any).map_err(|bad| bad.0)
+    values::decode(any, payload).map_err(|bad| bad.0)
 }
 
 /// The version that must hold; 0 takes any.
-pub(super) fn expected(version: i32) -> Result<u64, Failure> {
+pub(in crate::services) fn expected(version: i32) -> Result<u64, Failure> {
     u64::try_from(version).map_err(|_| {
         Failure::Invalid(format!(
             "expected_version is {version}; hint: versions begin at 1, and 0 takes any"

@@ -93,7 +93,7 @@ class Dispatcher:
                     _outcome.of_failure(call.sequence, "ToolNotFound", f"{error}; {error.hint}")
                 )
                 continue
-            job = Job(call, entry, now + call.deadline_ms / 1000 if call.deadline_ms else None)
+            job = Job(call, entry, now)
             self._jobs[job.sequence] = job
             self._unstarted[job.sequence] = job
             if call.stream:
@@ -141,7 +141,7 @@ class Dispatcher:
             if job.sequence not in self._unstarted:
                 self._waiting.popleft()
                 continue
-            sensitive = self._slots > 1 and (self._all_sensitive or job.entry.thread_sensitive)
+            sensitive = self._slots > 1 and (self._all_sensitive or job.sensitive)
             apart = job.entry.is_async or sensitive
             if (apart or self._apart) and self._apart + self._on_slots >= self._slots:
                 break
@@ -248,4 +248,4 @@ class Dispatcher:
 
 
 def _late(job: Job) -> str:
-    return f"the call's deadline, {job.call.deadline_ms} ms, is over"
+    return f"the call's deadline, {job.limit_ms} ms, is over"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from types import ModuleType
 from typing import Any, Final
 
 from snakepit._proto.snakepit_bridge_pb2 import ToolSpec
-from snakepit._session import Session
 from snakepit._tool import metadata_of, session_parameter, tool_spec
 from snakepit.errors import Invalid, NotFound
 from snakepit.worker._settings import Instance
 
 # The tool of an adapter that dispatches by itself; its spec's metadata says that it takes every name.
 EXECUTE_TOOL: Final = "execute_tool"
+# Has every result written as an old Snakepit did; see docs/compatibility.md.
+LEGACY_RESULTS: Final = "SNAKEPIT_LEGACY_RESULTS"
+_BRIDGE_MARKS: Final = ("register_with_session", "register_with_session_async", "set_session_context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Host:
         wanted = instance or getattr(source, "instance", "request") if self.is_class else "worker"
         self.per_worker = wanted == "worker"
         self.sets_session = hasattr(source, "set_session_context")
+        self.is_bridge = self._dispatcher is not None or _is_bridge(source, self.entries)
         if self.is_class and self.per_worker and self.sets_session and slots > 1:
             raise Invalid(
                 f"{_name(source)} keeps the session on itself (set_session_context), which one instance "
@@ -150,6 +154,10 @@ def _name(source: type | ModuleType) -> str:
     return f"{source.__module__}.{source.__qualname__}" if isinstance(source, type) else source.__name__
 
 
-def context_for(session: Session) -> Any:
-    """What `set_session_context` and `execute_tool` get: the seam for other kinds of context."""
-    return session
+def _is_bridge(source: type | ModuleType, entries: dict[str, Entry]) -> bool:
+    """Whether it is an adapter of Snakepit's kind, which gets contexts of Snakepit's kind."""
+    return (
+        any(hasattr(source, name) for name in _BRIDGE_MARKS)
+        or any(hasattr(entry.function, "_tool_metadata") for entry in entries.values())
+        or bool(os.environ.get(LEGACY_RESULTS))
+    )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from snakepit._endpoints import TIMEOUT_S, Endpoints
-from snakepit._methods import CALL_TOKEN, A, Method, Q
+from snakepit._methods import CALL_TOKEN, A, Method, Q, Transport
 from snakepit._proto.worker_v1_pb2 import Call
 from snakepit._session import Session
 from snakepit.worker._host import Entry
 
 CHUNK_CREDITS_DEFAULT: Final = 64
+# Keys of a request's metadata.
+TIMEOUT_MS: Final = "timeout_ms"
+THREAD_SENSITIVE: Final = "thread_sensitive"
+_DIGITS_MAX: Final = 15
 # Where a job is: not handed out, with the slots' threads, or on the loop or the thread of its own.
 WAITING, ON_SLOTS, APART = range(3)
 
@@ -22,22 +26,46 @@ WAITING, ON_SLOTS, APART = range(3)
 class Job:
     """One call: what was asked, which entry serves it, and the handles to stop it.
 
-    `ends` is on the monotonic clock, None where there is no deadline. `stopped` says why it was stopped, as
-    the type and message of its error.
+    `now` and `ends` are on the monotonic clock; `ends` is None where there is no deadline. `stopped` says why
+    it was stopped, as the type and message of its error.
     """
 
-    __slots__ = ("call", "credits", "ends", "entry", "place", "sequence", "stopped", "task", "timer")
+    __slots__ = (
+        "call",
+        "credits",
+        "ends",
+        "entry",
+        "limit_ms",
+        "place",
+        "sensitive",
+        "sequence",
+        "stopped",
+        "task",
+        "timer",
+    )
 
-    def __init__(self, call: Call, entry: Entry, ends: float | None) -> None:
+    def __init__(self, call: Call, entry: Entry, now: float) -> None:
         self.call = call
+        self.limit_ms = call.deadline_ms
+        self.sensitive = entry.thread_sensitive
+        if call.metadata:
+            self._read_metadata(call.metadata)
         self.sequence = call.sequence
         self.entry = entry
-        self.ends = ends
+        self.ends = now + self.limit_ms / 1000 if self.limit_ms else None
         self.place = WAITING
         self.credits: SyncCredits | AsyncCredits | None = None
         self.stopped: tuple[str, str] | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    def _read_metadata(self, metadata: Mapping[str, str]) -> None:
+        """What a caller may ask of one call: `timeout_ms` and `thread_sensitive`, as in Snakepit."""
+        asked = metadata.get(TIMEOUT_MS, "")
+        if asked.isascii() and asked.isdigit() and len(asked) <= _DIGITS_MAX and int(asked):
+            self.limit_ms = min(self.limit_ms or int(asked), int(asked))
+        if metadata.get(THREAD_SENSITIVE, "").lower() in ("1", "true"):
+            self.sensitive = True
 
 
 class SyncCredits:
@@ -85,12 +113,16 @@ class AsyncCredits:
 class Callbacks:
     """State callbacks to the node: one channel for the process, opened at the first use."""
 
-    def __init__(self, socket: str, message_bytes_max: int) -> None:
-        self._endpoints = Endpoints((f"unix:{socket}",), message_bytes_max=message_bytes_max)
+    def __init__(self, target: str, message_bytes_max: int) -> None:
+        self._endpoints = Endpoints((target,), message_bytes_max=message_bytes_max)
 
     def session(self, job: Job) -> Session:
         """The caller's session; costs nothing until it is used."""
-        return Session(_CallTransport(self._endpoints, job), job.call.session_id)
+        return Session(self.transport(job), job.call.session_id)
+
+    def transport(self, job: Job) -> Transport:
+        """Calls to the node for this job, under its token and within its deadline."""
+        return _CallTransport(self._endpoints, job)
 
 
 class _CallTransport:
@@ -115,7 +147,8 @@ class _CallTransport:
         )
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return ((CALL_TOKEN, self._job.call.call_token),)
+        token = self._job.call.call_token
+        return ((CALL_TOKEN, token),) if token else ()
 
     def _left(self, timeout_s: float | None) -> float:
         limit = TIMEOUT_S if timeout_s is None else timeout_s

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Callable
 from typing import Final
+
+from google.protobuf.any_pb2 import Any
 
 from snakepit import _values
 from snakepit._proto.snakepit_bridge_pb2 import ToolError
@@ -15,9 +18,15 @@ TEXT_CHARS_MAX: Final = 16 * 1024
 _FRAME_BYTES: Final = 1024
 
 
-def of_value(sequence: int, value: object, began_ns: int, bytes_max: int) -> Result:
+def of_value(
+    sequence: int,
+    value: object,
+    began_ns: int,
+    bytes_max: int,
+    encode: Callable[[object], tuple[Any, bytes | None]] = _values.encode,
+) -> Result:
     """A tool's answer. Raises Invalid where it has no wire form; too large an answer is an error result."""
-    encoded, payload = _values.encode(value)
+    encoded, payload = encode(value)
     result = Result(
         sequence=sequence,
         success=True,

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from snakepit import _values
 from snakepit._adapter import current_session
@@ -15,9 +15,12 @@ from snakepit._proto.worker_v1_pb2 import Call, Chunk, Result
 from snakepit._session import Session
 from snakepit.errors import Exhausted, Invalid
 from snakepit.worker import _outcome
-from snakepit.worker._host import Host, context_for
+from snakepit.worker._host import Host
 from snakepit.worker._job import AsyncCredits, Callbacks, Job, SyncCredits
 from snakepit.worker._outbox import Outbox
+
+if TYPE_CHECKING:
+    from snakepit_bridge._seam import Seam
 
 T = TypeVar("T")
 
@@ -39,8 +42,13 @@ class Runner:
         outbox: Outbox,
         loop: asyncio.AbstractEventLoop,
         bytes_max: int,
+        *,
+        announces: bool = False,
     ) -> None:
         self._host = host
+        self._seam = _seam_of(host, announces) if host.is_bridge else None
+        self._encode = self._seam.encode if self._seam is not None else _values.encode
+        self._encode_chunk = self._seam.chunk if self._seam is not None else encode_chunk
         self._callbacks = callbacks
         self._outbox = outbox
         self._loop = loop
@@ -71,25 +79,27 @@ class Runner:
         try:
             session = self._callbacks.session(job)
             token = current_session.set(session)
-            value = self._run_with_instance(job, session)
+            value = self._run_with_instance(job, session, self._context(job, session))
             if job.stopped is not None:
                 return _outcome.of_failure(job.sequence, *job.stopped, began)
-            return _outcome.of_value(job.sequence, value, began, self._bytes_max)
+            return _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
         except BaseException as error:
             return _outcome.of_exception(job.sequence, error, began)
         finally:
             if token is not None:
                 current_session.reset(token)
 
-    def _run_with_instance(self, job: Job, session: Session) -> Any:
+    def _run_with_instance(self, job: Job, session: Session, context: Any) -> Any:
         if self._shared is not None:
-            self._lend(self._shared, session)
-            return self._finish(job, self._call(job, self._shared, session))
+            self._lend(self._shared, context)
+            self._wait_for(self._register(self._shared, context))
+            return self._finish(job, self._call(job, self._shared, session, context))
         instance = self._host.make()
         try:
-            self._lend(instance, session)
+            self._lend(instance, context)
+            self._wait_for(self._register(instance, context))
             self._hook(instance, "initialize")
-            return self._finish(job, self._call(job, instance, session))
+            return self._finish(job, self._call(job, instance, session, context))
         finally:
             self._hook(instance, "cleanup")
 
@@ -111,7 +121,7 @@ class Runner:
         """Send a generator's items as the node has room; its return value is the call's."""
         if not job.call.stream:
             _close(items)
-            raise Invalid(_NOT_STREAMED)
+            return self._unstreamed()
         credits = job.credits
         assert isinstance(credits, SyncCredits)  # noqa: S101
         number = 0
@@ -133,9 +143,16 @@ class Runner:
     def _hook(self, instance: Any, name: str) -> None:
         hook = getattr(instance, name, None)
         if hook is not None:
-            outcome = hook()
-            if inspect.isawaitable(outcome):
-                self._on_loop(_awaited(outcome))
+            self._wait_for(hook())
+
+    def _wait_for(self, outcome: Any) -> None:
+        if inspect.isawaitable(outcome):
+            self._on_loop(_awaited(outcome))
+
+    def _register(self, instance: Any, context: Any) -> Any:
+        """What an adapter does once for each session; may have to be awaited."""
+        register = None if self._seam is None else self._seam.registering(instance, context)
+        return None if register is None else register()
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -149,8 +166,8 @@ class Runner:
         # The task has a context of its own, so nothing is reset.
         current_session.set(session)
         try:
-            value = await self._run_with_instance_async(job, session)
-            return _outcome.of_value(job.sequence, value, began, self._bytes_max)
+            value = await self._run_with_instance_async(job, session, self._context(job, session))
+            return _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
         except asyncio.CancelledError as error:
             if job.stopped is None:
                 return _outcome.of_exception(job.sequence, error, began)
@@ -158,15 +175,17 @@ class Runner:
         except BaseException as error:
             return _outcome.of_exception(job.sequence, error, began)
 
-    async def _run_with_instance_async(self, job: Job, session: Session) -> Any:
+    async def _run_with_instance_async(self, job: Job, session: Session, context: Any) -> Any:
         if self._shared is not None:
-            self._lend(self._shared, session)
-            return await self._finish_async(job, self._call(job, self._shared, session))
+            self._lend(self._shared, context)
+            await self._register_async(self._shared, context)
+            return await self._finish_async(job, self._call(job, self._shared, session, context))
         instance = self._host.make()
         try:
-            self._lend(instance, session)
+            self._lend(instance, context)
+            await self._register_async(instance, context)
             await self._hook_async(instance, "initialize")
-            return await self._finish_async(job, self._call(job, instance, session))
+            return await self._finish_async(job, self._call(job, instance, session, context))
         finally:
             await self._hook_async(instance, "cleanup")
 
@@ -181,10 +200,10 @@ class Runner:
             return await self._stream_async(job, _stepped(iter((value,))))
         return value
 
-    async def _stream_async(self, job: Job, items: AsyncIterator[Any]) -> None:
+    async def _stream_async(self, job: Job, items: AsyncIterator[Any]) -> Any:
         if not job.call.stream:
             await _aclose(items)
-            raise Invalid(_NOT_STREAMED)
+            return self._unstreamed()
         number = 0
         try:
             async for item in items:
@@ -208,19 +227,35 @@ class Runner:
         if inspect.isawaitable(outcome):
             await outcome
 
+    async def _register_async(self, instance: Any, context: Any) -> None:
+        register = None if self._seam is None else self._seam.registering(instance, context)
+        if register is not None:
+            outcome = await asyncio.to_thread(register)
+            if inspect.isawaitable(outcome):
+                await outcome
+
     # --- both ---
 
-    def _lend(self, instance: Any, session: Session) -> None:
-        if self._host.sets_session:
-            instance.set_session_context(context_for(session))
+    def _context(self, job: Job, session: Session) -> Any:
+        """What adapters of Snakepit's kind get; others get the session where they ask for it."""
+        if self._seam is None:
+            return session
+        return self._seam.context(job.call, session, self._callbacks.transport(job))
 
-    def _call(self, job: Job, instance: Any, session: Session) -> Any:
+    def _unstreamed(self) -> Any:
+        if self._seam is not None:
+            return self._seam.unstreamed(_NOT_STREAMED)
+        raise Invalid(_NOT_STREAMED)
+
+    def _lend(self, instance: Any, context: Any) -> None:
+        if self._host.sets_session:
+            instance.set_session_context(context)
+
+    def _call(self, job: Job, instance: Any, session: Session, context: Any) -> Any:
         entry, call = job.entry, job.call
-        arguments = _arguments(call)
+        arguments = _arguments(call) if self._seam is None else self._seam.arguments(call)
         if entry.dispatches:
-            return instance.execute_tool(
-                tool_name=call.tool, arguments=arguments, context=context_for(session)
-            )
+            return instance.execute_tool(tool_name=call.tool, arguments=arguments, context=context)
         if entry.session_parameter is not None:
             arguments[entry.session_parameter] = session
         if self._host.is_class:
@@ -229,7 +264,7 @@ class Runner:
         return entry.function(**arguments)
 
     def _chunk(self, call: Call, number: int, item: object) -> Chunk:
-        data, final, metadata = encode_chunk(item)
+        data, final, metadata = self._encode_chunk(item)
         if len(data) > self._bytes_max // 2:
             raise Exhausted(_outcome.too_large("a chunk", len(data), self._bytes_max // 2))
         return Chunk(
@@ -239,6 +274,12 @@ class Runner:
             metadata=metadata,
             is_final=final,
         )
+
+
+def _seam_of(host: Host, announces: bool) -> Seam:
+    from snakepit_bridge._seam import Seam
+
+    return Seam(host.source, announces=announces)
 
 
 def _arguments(call: Call) -> dict[str, Any]:

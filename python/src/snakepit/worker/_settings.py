@@ -12,6 +12,8 @@ SNAKEPIT_WORKER_INSTANCE      `request` or `worker`: what an adapter's instance 
 SNAKEPIT_MESSAGE_BYTES_MAX    largest message on the socket; 64 MiB
 SNAKEPIT_NODE_PID             the node's process id; the worker ends when that is not its parent
 SNAKEPIT_THREAD_SENSITIVE     `1`: every sync tool runs on one and the same thread
+SNAKEPIT_LEGACY_RESULTS       `0.4` or `0.13`: results byte for byte as that Snakepit wrote them
+SNAKEPIT_ALLOW_PICKLE         `1`: pickled arguments of old clients are read, where they are lists of numbers
 SNAKEPIT_LOG_LEVEL            debug, info, warning or error; info
 ============================  ==============================================================================
 """

@@ -39,7 +39,7 @@ class Worker:
             host, slots=settings.slots, credits=settings.credits, thread_sensitive=settings.thread_sensitive
         )
         outbox = Outbox(loop, dispatcher.finished)
-        callbacks = Callbacks(settings.socket, settings.message_bytes_max)
+        callbacks = Callbacks(f"unix:{settings.socket}", settings.message_bytes_max)
         runner = Runner(host, callbacks, outbox, loop, settings.message_bytes_max)
         await runner.start()
         # What is loaded stays: the collector need not walk it again and again.

@@ -10,7 +10,7 @@ pub(super) fn decide<R: Rows>(
         Some(session) if !session.alive_at(context.time_ms) => Ok(Decision {
             answer: Answer::SessionDeleted {
                 existed: true,
-                variables: session.variables,
+                resources: session.resources(),
             },
             events: vec![Payload::SessionExpired {
                 deadline_ms: session.deadline_ms(),
@@ -18,7 +18,7 @@ pub(super) fn decide<R: Rows>(
         }),
         _ => Ok(Decision::unchanged(Answer::SessionDeleted {
             existed: false,
-            variables: 0,
+            resources: 0,
         })),
     }
 }

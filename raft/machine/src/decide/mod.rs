@@ -1,19 +1,34 @@
 //! From a command to events, or to a refusal. One file per command; this file is the table.
 
+mod add_dependency;
 mod create_session;
+mod delete_program;
 mod delete_session;
 mod delete_variable;
+mod expire_program;
 mod expire_session;
+mod import_session;
+mod put_program;
+mod register_tools;
 mod register_variable;
+mod remove_dependency;
+mod rollback_variable;
+mod set_access;
 mod set_variables;
+mod start_optimization;
+mod stop_optimization;
 mod touch_session;
 
 use std::collections::BTreeMap;
 
+use crate::access::{self, Action, Actor};
+use crate::types::{self, Constraints};
 use crate::{
-    Answer, Body, Command, ID_BYTES_MAX, Limits, Payload, Rejection, Rows, RowsError, RowsExt,
-    SessionRow,
+    Answer, Body, Command, ID_BYTES_MAX, Limits, Origin, Payload, Rejection, RejectionKind, Rows,
+    RowsError, RowsExt, SessionRow, Value, VariableRow,
 };
+
+pub use add_dependency::DEPENDENCY_KINDS;
 
 /// What a decision depends on beside the rows.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +39,8 @@ pub struct Context<'a> {
     pub position: u64,
     /// The limits that the leader stamped.
     pub limits: &'a Limits,
+    /// Who asks, and through what.
+    pub origin: &'a Origin,
 }
 
 /// A command taken: what it answers, and what happened.
@@ -69,6 +86,17 @@ pub fn decide<R: Rows>(
         Body::RegisterVariable(body) => register_variable::decide(rows, context, body),
         Body::SetVariables(body) => set_variables::decide(rows, context, body),
         Body::DeleteVariable(body) => delete_variable::decide(rows, context, body),
+        Body::RollbackVariable(body) => rollback_variable::decide(rows, context, body),
+        Body::SetAccess(body) => set_access::decide(rows, context, body),
+        Body::AddDependency(body) => add_dependency::decide(rows, context, body),
+        Body::RemoveDependency(body) => remove_dependency::decide(rows, context, body),
+        Body::StartOptimization(body) => start_optimization::decide(rows, context, body),
+        Body::StopOptimization(body) => stop_optimization::decide(rows, context, body),
+        Body::PutProgram(body) => put_program::decide(rows, context, body),
+        Body::DeleteProgram(body) => delete_program::decide(rows, context, body),
+        Body::ExpireProgram(body) => expire_program::decide(rows, context, body),
+        Body::RegisterTools(body) => register_tools::decide(rows, context, body),
+        Body::ImportSession(body) => import_session::decide(rows, context, body),
     }
 }
 
@@ -82,6 +110,108 @@ fn living_session<R: Rows>(
         Some(session) if session.alive_at(context.time_ms) => Ok(session),
         _ => Err(Rejection::no_session(session_id).into()),
     }
+}
+
+/// A variable of a living session, by id or name.
+fn held_variable<R: Rows>(
+    rows: &R,
+    session_id: &str,
+    identifier: &str,
+) -> Result<VariableRow, DecideError> {
+    Ok(rows
+        .variable(session_id, identifier)?
+        .ok_or_else(|| Rejection::no_variable(identifier))?)
+}
+
+/// Whether the one who asks may change a variable: by its rules.
+fn check_access(context: Context<'_>, held: &VariableRow) -> Result<(), Rejection> {
+    let actor = Actor {
+        principal: &context.origin.principal.name,
+        tool: &context.origin.tool,
+    };
+    access::check(&held.access_json, &held.name, Action::Write, actor)
+}
+
+/// Whether the one who asks may give a variable a value: by its rules, and while an optimization holds it.
+fn check_write(context: Context<'_>, held: &VariableRow) -> Result<(), Rejection> {
+    check_access(context, held)?;
+    match held.lock_at(context.time_ms) {
+        Some(lock) if lock.optimization_id != context.origin.optimization_id => {
+            Err(Rejection::refused(format!(
+                "variable_locked_for_optimization: {} is held by optimizer {}; hint: wait until it stops, or carry its optimization id",
+                held.name, lock.optimizer_id
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_version(held: &VariableRow, expected: u64) -> Result<(), Rejection> {
+    if expected != 0 && expected != held.version {
+        return Err(Rejection::new(
+            RejectionKind::Conflict,
+            format!(
+                "variable {} is at version {}, not {expected}; hint: read it again and retry",
+                held.name, held.version
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A value as a variable that exists takes it.
+fn admit(context: Context<'_>, held: &VariableRow, value: Value) -> Result<Value, Rejection> {
+    check_value_size(&held.name, value.size_bytes(), context.limits)?;
+    let constraints = Constraints::parse(&held.constraints_json)?;
+    let value = types::admit(types::by_name(&held.type_name)?, value, &constraints)?;
+    check_value_size(&held.name, value.size_bytes(), context.limits)?;
+    Ok(value)
+}
+
+/// Whether the metadata that a request adds fits what is there.
+fn check_added_metadata(
+    context: Context<'_>,
+    held: &BTreeMap<String, String>,
+    added: &BTreeMap<String, String>,
+) -> Result<(), Rejection> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let mut together = held.clone();
+    together.extend(added.clone());
+    check_metadata(&together, context.limits)
+}
+
+fn check_ttl(ttl_ms: u64, limits: &Limits) -> Result<(), Rejection> {
+    if (limits.ttl_min_ms..=limits.ttl_max_ms).contains(&ttl_ms) {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!(
+        "the ttl is {ttl_ms} ms, it must be {} to {} ms; hint: give another ttl_seconds, or 0 for the default",
+        limits.ttl_min_ms, limits.ttl_max_ms
+    )))
+}
+
+fn check_constraints_size(document: &str, limits: &Limits) -> Result<(), Rejection> {
+    if document.len() as u64 > limits.constraints_bytes_max {
+        return Err(Rejection::invalid(format!(
+            "constraints_json has {} bytes, the limit constraints_bytes_max is {}; hint: shorten it",
+            document.len(),
+            limits.constraints_bytes_max
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the cluster may hold one session more, where `sessions` exist.
+fn check_sessions(sessions: u64, limits: &Limits) -> Result<(), Rejection> {
+    if sessions >= limits.sessions_max {
+        return Err(Rejection::exhausted(format!(
+            "there are {sessions} sessions, the limit sessions_max is {}; hint: delete sessions, shorten their ttl, or raise the limit",
+            limits.sessions_max
+        )));
+    }
+    Ok(())
 }
 
 fn check_id(field: &str, id: &str) -> Result<(), Rejection> {

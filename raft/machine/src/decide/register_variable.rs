@@ -1,8 +1,10 @@
 use super::{
-    Context, DecideError, Decision, check_id, check_metadata, check_value_size, living_session,
+    Context, DecideError, Decision, check_constraints_size, check_id, check_metadata,
+    check_value_size, check_write, living_session,
 };
+use crate::access;
 use crate::types::{self, Constraints};
-use crate::{Answer, Payload, RegisterVariable, Rejection, RejectionKind, Rows, RowsExt};
+use crate::{Answer, Past, Payload, RegisterVariable, Rejection, RejectionKind, Rows, RowsExt};
 
 pub(super) fn decide<R: Rows>(
     rows: &R,
@@ -14,19 +16,16 @@ pub(super) fn decide<R: Rows>(
     check_id("name", &body.name)?;
     check_metadata(&body.metadata, limits)?;
     let kind = types::by_name(&body.type_name)?;
-    if body.constraints_json.len() as u64 > limits.constraints_bytes_max {
-        return Err(Rejection::invalid(format!(
-            "constraints_json has {} bytes, the limit constraints_bytes_max is {}; hint: shorten it",
-            body.constraints_json.len(),
-            limits.constraints_bytes_max
-        ))
-        .into());
-    }
+    check_constraints_size(&body.constraints_json, limits)?;
+    access::check_document(&body.access_json)?;
     let constraints = Constraints::parse(&body.constraints_json)?;
     check_value_size(&body.name, body.value.size_bytes(), limits)?;
     let value = types::admit(kind, body.value.clone(), &constraints)?;
+    check_value_size(&body.name, value.size_bytes(), limits)?;
 
-    let (id, version) = match rows.variable_named(&body.session_id, &body.name)? {
+    let (id, version, past, access_json) = match rows
+        .variable_named(&body.session_id, &body.name)?
+    {
         Some(held) if held.type_name != body.type_name => {
             return Err(Rejection::new(
                 RejectionKind::AlreadyExists,
@@ -37,7 +36,16 @@ pub(super) fn decide<R: Rows>(
             )
             .into());
         }
-        Some(held) => (held.id, held.version + 1),
+        Some(held) => {
+            check_write(context, &held)?;
+            let past = held.past_of_next();
+            let access_json = if body.access_json.is_empty() {
+                held.access_json
+            } else {
+                body.access_json.clone()
+            };
+            (held.id, held.version + 1, past, access_json)
+        }
         None => {
             if session.variables >= limits.variables_per_session_max {
                 return Err(Rejection::exhausted(format!(
@@ -46,7 +54,8 @@ pub(super) fn decide<R: Rows>(
                 ))
                 .into());
             }
-            (format!("var_{}_{}", body.name, context.position), 1)
+            let id = format!("var_{}_{}", body.name, context.position);
+            (id, 1, Past::default(), body.access_json.clone())
         }
     };
     Ok(Decision {
@@ -62,6 +71,8 @@ pub(super) fn decide<R: Rows>(
             constraints_json: body.constraints_json.clone(),
             metadata: body.metadata.clone(),
             version,
+            access_json,
+            past,
         }],
     })
 }

@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, DecideError, Decision, check_metadata, check_value_size, living_session};
-use crate::types::{self, Constraints};
-use crate::{
-    Answer, Payload, Rejection, RejectionKind, Rows, RowsExt, SetVariable, SetVariables,
-    VariableRow,
+use super::{
+    Context, DecideError, Decision, admit, check_added_metadata, check_metadata, check_version,
+    check_write, held_variable, living_session,
 };
+use crate::{Answer, Payload, Rejection, Rows, SetVariable, SetVariables};
 
 pub(super) fn decide<R: Rows>(
     rows: &R,
@@ -58,9 +57,7 @@ fn decide_one<R: Rows>(
     update: &SetVariable,
     named: &mut BTreeSet<String>,
 ) -> Result<Payload, DecideError> {
-    let held = rows
-        .variable(&body.session_id, &update.identifier)?
-        .ok_or_else(|| Rejection::no_variable(&update.identifier))?;
+    let held = held_variable(rows, &body.session_id, &update.identifier)?;
     if named.contains(&held.name) {
         return Err(Rejection::invalid(format!(
             "the batch sets variable {} twice; hint: name it once, by id or by name",
@@ -69,32 +66,17 @@ fn decide_one<R: Rows>(
         .into());
     }
     named.insert(held.name.clone());
+    check_write(context, &held)?;
     check_version(&held, update.expected_version)?;
     let value = update.value.clone().map_err(Rejection::invalid)?;
-    check_value_size(&held.name, value.size_bytes(), context.limits)?;
-    let constraints = Constraints::parse(&held.constraints_json)?;
-    let value = types::admit(types::by_name(&held.type_name)?, value, &constraints)?;
-    let mut metadata = held.metadata;
-    metadata.extend(body.metadata.clone());
-    check_metadata(&metadata, context.limits)?;
+    let value = admit(context, &held, value)?;
+    check_added_metadata(context, &held.metadata, &body.metadata)?;
     Ok(Payload::VariableSet {
-        id: held.id,
-        name: held.name,
         value,
         metadata: body.metadata.clone(),
         version: held.version + 1,
+        past: held.past_of_next(),
+        id: held.id,
+        name: held.name,
     })
-}
-
-fn check_version(held: &VariableRow, expected: u64) -> Result<(), Rejection> {
-    if expected != 0 && expected != held.version {
-        return Err(Rejection::new(
-            RejectionKind::Conflict,
-            format!(
-                "variable {} is at version {}, not {expected}; hint: read it again and retry",
-                held.name, held.version
-            ),
-        ));
-    }
-    Ok(())
 }

@@ -1,10 +1,12 @@
-//! Kept answers: a repeated request gets the first one. A request that ended its session is kept apart,
-//! under the empty session id, since its session's rows are gone.
+//! Kept answers: a repeated request gets the first one. They are gathered in epochs, of which the current one
+//! and the one before are kept: an epoch ends when it is old enough and large enough, and with it go all
+//! answers of the epoch before, at once. Requests that begin or end their session, or belong to none, are kept
+//! apart, under the empty session id.
 //!
 //! How long answers are kept is part of the format, not a setting: a fold of the same events gives the
 //! same rows whatever a node's settings are.
 
-use crate::{Event, HeadRow, RequestRow, Ring, Row, RowKey, Rows, RowsError, RowsExt, RowsMut};
+use crate::{Event, HeadRow, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsExt, RowsMut};
 
 /// Requests whose answers a session keeps at least.
 pub const REQUESTS_KEPT_MIN: u64 = 1_024;
@@ -13,92 +15,66 @@ pub const REQUESTS_KEPT_MS: u64 = 600_000;
 /// Requests whose answers a session keeps at most; beyond it the oldest go, whatever their age.
 pub const REQUESTS_KEPT_MAX: u64 = 1_000_000;
 
-/// Evictions for each kept answer: two, so that a ring that is too long grows shorter.
-const EVICTIONS: usize = 2;
-
 pub(super) fn keep<R: RowsMut>(
     rows: &mut R,
     head: &mut HeadRow,
     event: &Event,
 ) -> Result<(), RowsError> {
-    let (Some(answer), false) = (&event.answer, event.cause.request_id.is_empty()) else {
+    let request_id = &event.cause.request_id;
+    let (Some(answer), false) = (&event.answer, request_id.is_empty()) else {
         return Ok(());
     };
-    let row = RequestRow {
-        answer: answer.clone(),
-        time_ms: event.time_ms,
-    };
-    match rows.session(&event.session_id)? {
-        Some(mut session) => {
-            keep_in(
-                rows,
-                &session.id.clone(),
-                &mut session.requests,
-                &event.cause.request_id,
-                row,
-            )?;
-            rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
-        }
-        None => {
-            let request_id = ended_request(&event.session_id, &event.cause.request_id);
-            keep_in(rows, "", &mut head.requests, &request_id, row)?;
-        }
+    let answer = Row::Request(answer.clone());
+    // What a request to begin a session, or to import one, made last may be any event of it: its answer tells.
+    if outlives_session(event) {
+        let request_id = outliving_request(&event.session_id, request_id);
+        let epoch = count(rows, "", &mut head.answers, event.time_ms);
+        rows.put(RowKey::Request(String::new(), epoch, request_id), answer);
+        return Ok(());
     }
+    let mut session = rows
+        .session(&event.session_id)?
+        .ok_or_else(|| super::broken(event, "its session does not exist"))?;
+    let epoch = count(rows, &session.id, &mut session.answers, event.time_ms);
+    rows.put(
+        RowKey::Request(session.id.clone(), epoch, request_id.clone()),
+        answer,
+    );
+    rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
     Ok(())
 }
 
-/// Names a request that ended its session, among those of all sessions.
-pub(crate) fn ended_request(session_id: &str, request_id: &str) -> String {
+fn outlives_session(event: &Event) -> bool {
+    use crate::Answer;
+    event.session_id.is_empty()
+        || matches!(
+            event.payload,
+            Payload::SessionDeleted | Payload::SessionExpired { .. }
+        )
+        || matches!(
+            event.answer,
+            Some(Answer::SessionCreated { .. } | Answer::SessionImported { .. })
+        )
+}
+
+/// Names a request whose answer outlives its session, among those of all sessions.
+pub(crate) fn outliving_request(session_id: &str, request_id: &str) -> String {
     format!("{}:{session_id}{request_id}", session_id.len())
 }
 
-fn keep_in<R: RowsMut>(
-    rows: &mut R,
-    session_id: &str,
-    ring: &mut Ring,
-    request_id: &str,
-    row: RequestRow,
-) -> Result<(), RowsError> {
-    let session_id = session_id.to_owned();
-    for _ in 0..EVICTIONS {
-        if !evict_oldest(rows, &session_id, ring, row.time_ms)? {
-            break;
+/// Count one more answer; the epoch that it belongs to.
+fn count<R: RowsMut>(rows: &mut R, session_id: &str, kept: &mut Kept, now_ms: u64) -> u64 {
+    let old = now_ms.saturating_sub(kept.began_ms) > REQUESTS_KEPT_MS;
+    if (old && kept.count >= REQUESTS_KEPT_MIN) || kept.count >= REQUESTS_KEPT_MAX / 2 {
+        if let Some(before) = kept.epoch.checked_sub(1) {
+            rows.clear(RowPrefix::RequestEpoch(session_id.to_owned(), before));
         }
+        kept.epoch += 1;
+        kept.count = 0;
     }
-    let order = Row::RequestOrder(request_id.to_owned(), row.time_ms);
-    rows.put(RowKey::RequestOrder(session_id.clone(), ring.next), order);
-    rows.put(
-        RowKey::Request(session_id, request_id.to_owned()),
-        Row::Request(row),
-    );
-    ring.next += 1;
-    Ok(())
-}
-
-/// Drop the oldest answer if its time is over.
-fn evict_oldest<R: RowsMut>(
-    rows: &mut R,
-    session_id: &str,
-    ring: &mut Ring,
-    now_ms: u64,
-) -> Result<bool, RowsError> {
-    let kept = ring.next - ring.first;
-    if kept < REQUESTS_KEPT_MIN {
-        return Ok(false);
+    if kept.count == 0 {
+        kept.began_ms = now_ms;
     }
-    let key = RowKey::RequestOrder(session_id.to_owned(), ring.first);
-    let Some(Row::RequestOrder(request_id, time_ms)) = Rows::get(rows, &key)? else {
-        return Err(RowsError {
-            key: format!("{key:?}"),
-            reason: "the ring of kept answers has a gap".into(),
-        });
-    };
-    let old = now_ms.saturating_sub(time_ms) > REQUESTS_KEPT_MS;
-    if !old && kept < REQUESTS_KEPT_MAX {
-        return Ok(false);
-    }
-    rows.delete(key);
-    rows.delete(RowKey::Request(session_id.to_owned(), request_id));
-    ring.first += 1;
-    Ok(true)
+    kept.count += 1;
+    kept.epoch
 }

@@ -1,24 +1,39 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use super::{put_session, session_of};
-use crate::{Event, HeadRow, Ring, Row, RowKey, RowPrefix, RowsError, RowsMut, SessionRow};
+use super::{broken, put_session, session_of};
+use crate::{
+    Event, HeadRow, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut, SessionRow,
+};
 
 pub(super) fn created<R: RowsMut>(
     rows: &mut R,
     head: &mut HeadRow,
     event: &Event,
-    metadata: &BTreeMap<String, String>,
-    ttl_ms: u64,
-) {
+) -> Result<(), RowsError> {
+    let Payload::SessionCreated {
+        metadata,
+        ttl_ms,
+        config,
+        imported_from,
+    } = &event.payload
+    else {
+        return Err(broken(event, "another payload was expected"));
+    };
     let session = SessionRow {
         id: event.session_id.clone(),
         metadata: metadata.clone(),
         created_ms: event.time_ms,
-        ttl_ms,
+        ttl_ms: *ttl_ms,
         touched_ms: event.time_ms,
         revision: event.revision,
         variables: 0,
-        requests: Ring::default(),
+        answers: Kept::default(),
+        config: *config,
+        imported_from: imported_from.clone(),
+        updates: 0,
+        programs: 0,
+        tools: 0,
+        locked: BTreeSet::new(),
     };
     head.sessions += 1;
     rows.put(
@@ -26,6 +41,7 @@ pub(super) fn created<R: RowsMut>(
         Row::Deadline,
     );
     rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
+    Ok(())
 }
 
 pub(super) fn touched<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
@@ -45,6 +61,7 @@ pub(super) fn ended<R: RowsMut>(
     rows.delete(RowKey::Session(session.id.clone()));
     rows.clear(RowPrefix::Variables(session.id.clone()));
     rows.clear(RowPrefix::Requests(session.id.clone()));
-    rows.clear(RowPrefix::RequestOrders(session.id));
+    rows.clear(RowPrefix::Programs(session.id.clone()));
+    rows.clear(RowPrefix::Tools(session.id));
     Ok(())
 }

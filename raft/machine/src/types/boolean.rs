@@ -24,7 +24,7 @@ impl VariableType for Boolean {
             },
             Value::Integer(integer) if *integer == BigInt::one() => Some(true),
             Value::Integer(integer) if integer.is_zero() => Some(false),
-            Value::Integer(_) | Value::Float(_) => None,
+            _ => None,
         };
         truth
             .map(Value::Boolean)

@@ -54,6 +54,21 @@ impl Constraints {
         }
     }
 
+    /// A list of counts, as `shape` is.
+    pub(super) fn counts(&self, key: &str) -> Result<Option<Vec<u64>>, String> {
+        let wrong =
+            || format!("Invalid constraints: {key} must be a list of whole numbers of 0 or more");
+        match self.entries.get(key) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Array(items)) => items
+                .iter()
+                .map(|item| item.as_u64().ok_or_else(wrong))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(_) => Err(wrong()),
+        }
+    }
+
     /// Text, as `pattern` is.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>, String> {
         match self.entries.get(key) {

@@ -24,7 +24,7 @@ impl VariableType for Float {
                 "-Infinity" => Some(f64::NEG_INFINITY),
                 _ => None,
             },
-            Value::Boolean(_) => None,
+            _ => None,
         };
         number
             .map(Value::Float)

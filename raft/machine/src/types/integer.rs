@@ -24,7 +24,7 @@ impl VariableType for Integer {
                     .ok_or_else(|| "must be an integer".to_owned())
             }
             Value::Float(number) => Err(format!("must be a whole number, got {number:?}")),
-            Value::String(_) | Value::Boolean(_) => Err("must be an integer".into()),
+            _ => Err("must be an integer".into()),
         }
     }
 

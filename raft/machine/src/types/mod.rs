@@ -2,10 +2,15 @@
 //! the table.
 
 mod boolean;
+mod choice;
 mod constraints;
+mod embedding;
 mod float;
 mod integer;
+mod module;
+mod plain;
 mod string;
+mod tensor;
 
 pub use constraints::Constraints;
 
@@ -26,6 +31,14 @@ static TYPES: &[&dyn VariableType] = &[
     &integer::Integer,
     &string::Text,
     &boolean::Boolean,
+    &choice::Choice,
+    &module::Module,
+    &embedding::Embedding,
+    &tensor::Tensor,
+    &plain::MAP,
+    &plain::LIST,
+    &plain::NULL,
+    &plain::BYTES,
 ];
 
 /// The type of that name; names are lower case.

@@ -21,7 +21,8 @@ impl VariableType for Text {
         match value {
             Value::String(text) => Ok(Value::String(text)),
             Value::Boolean(truth) => Ok(Value::String(truth.to_string())),
-            Value::Float(_) | Value::Integer(_) => Err("must be a string".into()),
+            Value::Null => Err("cannot be nil".into()),
+            _ => Err("must be a string".into()),
         }
     }
 

@@ -35,13 +35,15 @@ fn answer(versions: &[(&str, u64)], refused: &[(&str, RejectionKind, &str)]) -> 
     }
 }
 
-fn payload(id: &str, name: &str, value: i64, version: u64) -> Payload {
+/// Of a second version.
+fn payload(id: &str, name: &str, value: i64, first: u64) -> Payload {
     Payload::VariableSet {
         id: id.into(),
         name: name.into(),
         value: int(value),
         metadata: map(&[]),
-        version,
+        version: 2,
+        past: past(first, 0),
     }
 }
 
@@ -58,16 +60,13 @@ fn setting_one_merges_the_metadata() {
     });
     let did = machine.run(T0 + 5, body);
     let row = VariableRow {
-        id: "var_a_2".into(),
-        name: "a".into(),
-        type_name: "integer".into(),
         value: int(7),
         constraints_json: r#"{"max":100}"#.into(),
         metadata: map(&[("old", "1"), ("both", "new"), ("new", "1")]),
         version: 2,
-        created_ms: T0,
         updated_ms: T0 + 5,
-        position: 4,
+        chain: vec![4],
+        ..new_variable("a", 2, T0, 1)
     };
     let payload = Payload::VariableSet {
         id: "var_a_2".into(),
@@ -75,6 +74,7 @@ fn setting_one_merges_the_metadata() {
         value: int(7),
         metadata: map(&[("both", "new"), ("new", "1")]),
         version: 2,
+        past: past(2, 0),
     };
     assert_eq!(
         did,
@@ -86,6 +86,7 @@ fn setting_one_merges_the_metadata() {
                 session_row(SessionRow {
                     revision: 4,
                     variables: 2,
+                    updates: 3,
                     ..new_session("s", T0)
                 }),
                 variable_row("s", row),
@@ -110,12 +111,12 @@ fn a_batch_makes_one_event_for_each_and_moves_the_deadline_once() {
     assert_eq!(
         did.events,
         [
-            event((4, 4, 4), "s", time, None, payload("var_b_3", "b", 20, 2)),
+            event((4, 4, 4), "s", time, None, payload("var_b_3", "b", 20, 3)),
             event((5, 5, 4), "s", time, None, payload("var_a_2", "a", 10, 2)),
         ]
     );
     let [a, b] = ["a", "b"].map(|name| machine.variable("s", name));
-    assert_eq!((a.position, b.position), (5, 4));
+    assert_eq!((&a.chain[..], &b.chain[..]), (&[5][..], &[4][..]));
     assert_eq!(
         did.changes,
         changed(vec![
@@ -123,6 +124,7 @@ fn a_batch_makes_one_event_for_each_and_moves_the_deadline_once() {
             session_row(SessionRow {
                 revision: 5,
                 variables: 2,
+                updates: 4,
                 touched_ms: time,
                 ..new_session("s", T0)
             }),
@@ -179,7 +181,7 @@ fn a_batch_that_is_not_atomic_applies_the_good_ones() {
             "s",
             T0,
             None,
-            payload("var_b_3", "b", 3, 2)
+            payload("var_b_3", "b", 3, 3)
         )]
     );
     assert_eq!(machine.variable("s", "a").version, 1);
@@ -229,7 +231,7 @@ fn a_variable_named_twice_in_a_batch_is_refused() {
         did.payloads(),
         [
             &payload("var_a_2", "a", 5, 2),
-            &payload("var_b_3", "b", 3, 2)
+            &payload("var_b_3", "b", 3, 3)
         ]
     );
 }

@@ -1,56 +1,44 @@
 //! Requests with a name: a repeated one gets the first answer and changes nothing.
 
-use snakepit_machine::evolve::{REQUESTS_KEPT_MIN, REQUESTS_KEPT_MS};
-use snakepit_machine::{Answer, HeadRow, RequestRow, Ring, Row, RowKey, RowsExt, SessionRow};
+use std::collections::BTreeSet;
+
+use snakepit_machine::evolve::{REQUESTS_KEPT_MAX, REQUESTS_KEPT_MIN, REQUESTS_KEPT_MS};
+use snakepit_machine::{
+    Answer, Body, HeadRow, Kept, MemoryRows, Row, RowKey, RowPrefix, Rows, RowsExt, RowsMut,
+    SessionRow,
+};
 
 use crate::support::*;
 
-fn request_key(session_id: &str, request_id: &str) -> RowKey {
-    RowKey::Request(session_id.into(), request_id.into())
+fn request_key(session_id: &str, epoch: u64, request_id: &str) -> RowKey {
+    RowKey::Request(session_id.into(), epoch, request_id.into())
 }
 
-fn order_key(session_id: &str, number: u64) -> RowKey {
-    RowKey::RequestOrder(session_id.into(), number)
+fn kept(epoch: u64, count: u64, began_ms: u64) -> Kept {
+    Kept {
+        epoch,
+        count,
+        began_ms,
+    }
 }
 
-fn kept(answer: &Answer, time_ms: u64) -> Option<Row> {
-    Some(Row::Request(RequestRow {
-        answer: answer.clone(),
-        time_ms,
-    }))
+fn answered(answer: &Answer) -> Option<Row> {
+    Some(Row::Request(answer.clone()))
 }
 
-/// The numbers that a ring holds, checked against its rows: no gap, each order with its answer.
-fn ring_of(machine: &Machine, session_id: &str, ring: Ring) -> Vec<u64> {
-    let orders: Vec<(u64, String)> = machine
-        .rows
-        .iter()
-        .filter_map(|(key, row)| match (key, row) {
-            (RowKey::RequestOrder(of, number), Row::RequestOrder(request_id, _))
-                if of == session_id =>
-            {
-                Some((*number, request_id.clone()))
-            }
-            _ => None,
-        })
-        .collect();
-    let numbers: Vec<u64> = orders.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (ring.first..ring.next).collect::<Vec<_>>());
-    let mut named: Vec<String> = orders
-        .into_iter()
-        .map(|(_, request_id)| request_id)
-        .collect();
-    named.sort();
-    let answers: Vec<String> = machine
-        .rows
-        .iter()
-        .filter_map(|(key, _)| match key {
-            RowKey::Request(of, request_id) if of == session_id => Some(request_id.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(answers, named);
-    numbers
+/// How many answers of each epoch are there.
+fn epochs(rows: &MemoryRows, session_id: &str) -> Vec<(u64, u64)> {
+    let mut counts: Vec<(u64, u64)> = Vec::new();
+    for (key, _) in rows.iter() {
+        match key {
+            RowKey::Request(of, epoch, _) if of == session_id => match counts.last_mut() {
+                Some((last, count)) if last == epoch => *count += 1,
+                _ => counts.push((*epoch, 1)),
+            },
+            _ => {}
+        }
+    }
+    counts
 }
 
 #[test]
@@ -65,7 +53,6 @@ fn an_answer_is_kept_with_the_last_event() {
     assert_eq!(did.events[1].answer, Some(answer.clone()));
     assert!(did.events.iter().all(|event| event.cause.request_id == "r"));
     let [a, b] = ["a", "b"].map(|name| machine.variable("s", name));
-    let requests = Ring { first: 0, next: 1 };
     assert_eq!(
         did.changes,
         changed(vec![
@@ -73,16 +60,13 @@ fn an_answer_is_kept_with_the_last_event() {
             session_row(SessionRow {
                 revision: 5,
                 variables: 2,
-                requests,
+                updates: 4,
+                answers: kept(0, 1, T0 + 5),
                 ..new_session("s", T0)
             }),
             variable_row("s", a),
             variable_row("s", b),
-            (request_key("s", "r"), kept(&answer, T0 + 5)),
-            (
-                order_key("s", 0),
-                Some(Row::RequestOrder("r".into(), T0 + 5))
-            ),
+            (request_key("s", 0, "r"), answered(&answer)),
         ])
     );
 }
@@ -187,24 +171,20 @@ fn the_end_of_a_session_is_remembered_without_it() {
     let did = machine.request(T0 + 5, "r", delete("s"));
     let answer = Answer::SessionDeleted {
         existed: true,
-        variables: 1,
+        resources: 1,
     };
     assert_eq!(did.outcome, Ok(answer.clone()));
     let row = HeadRow {
         position: 3,
         time_ms: T0 + 5,
-        sessions: 0,
-        requests: Ring { first: 0, next: 1 },
+        answers: kept(0, 1, T0 + 5),
+        ..HeadRow::default()
     };
     let mut changes = changed(vec![
         (RowKey::Head, Some(Row::Head(row))),
         (session_key("s"), None),
         no_deadline(T0 + TTL_MS, "s"),
-        (request_key("", "1:sr"), kept(&answer, T0 + 5)),
-        (
-            order_key("", 0),
-            Some(Row::RequestOrder("1:sr".into(), T0 + 5)),
-        ),
+        (request_key("", 0, "1:sr"), answered(&answer)),
     ]);
     changes.cleared = cleared("s");
     assert_eq!(did.changes, changes);
@@ -224,7 +204,7 @@ fn the_end_of_a_session_is_remembered_without_it() {
         did.outcome,
         Ok(Answer::SessionDeleted {
             existed: true,
-            variables: 0
+            resources: 0
         })
     );
 }
@@ -234,7 +214,7 @@ fn a_named_expiry_takes_effect_once() {
     let mut machine = Machine::with_session("s");
     let answer = Answer::SessionDeleted {
         existed: true,
-        variables: 0,
+        resources: 0,
     };
     assert_eq!(
         machine.request(T0 + TTL_MS, "r", expire("s")).outcome,
@@ -261,16 +241,84 @@ fn an_ended_session_s_requests_are_forgotten_with_it() {
         .outcome
         .unwrap();
     machine.run(T0, delete("s")).outcome.unwrap();
-    assert_eq!(machine.keys(), [RowKey::Head]);
+    // What began it is still remembered.
+    assert_eq!(machine.keys(), [RowKey::Head, request_key("", 0, "1:sc")]);
 }
 
-/// Touch or set so many times under new names, one event each.
+#[test]
+fn a_session_begins_once_for_each_request() {
+    let mut machine = Machine::default();
+    let first = Answer::SessionCreated { created: true };
+    let did = machine.request(T0, "c", create("s", TTL_MS));
+    let row = HeadRow {
+        position: 1,
+        time_ms: T0,
+        sessions: 1,
+        answers: kept(0, 1, T0),
+        ..HeadRow::default()
+    };
+    assert_eq!(
+        did.changes,
+        changed(vec![
+            (RowKey::Head, Some(Row::Head(row))),
+            session_row(new_session("s", T0)),
+            deadline(T0 + TTL_MS, "s"),
+            (request_key("", 0, "1:sc"), answered(&first)),
+        ])
+    );
+    machine.run(T0 + 1, delete("s")).outcome.unwrap();
+    // The late repetition of a creation brings nothing back.
+    machine
+        .request(T0 + 2, "c", create("s", TTL_MS))
+        .only_answers(first);
+    assert_eq!(machine.rows.session("s").unwrap(), None);
+    let did = machine.request(T0 + 3, "d", create("s", TTL_MS));
+    assert_eq!(did.outcome, Ok(Answer::SessionCreated { created: true }));
+
+    let body = || Body::ImportSession(import("t", vec![("x", exported(1, &[]))], vec![]));
+    let did = machine.request(T0 + 3, "i", body());
+    let first = Answer::SessionImported {
+        variables: 1,
+        programs: 0,
+    };
+    assert_eq!(did.outcome, Ok(first.clone()));
+    machine.run(T0 + 4, delete("t")).outcome.unwrap();
+    machine.request(T0 + 5, "i", body()).only_answers(first);
+}
+
+#[test]
+fn global_programs_requests_are_kept_apart_from_all_sessions() {
+    let mut machine = Machine::with_session("s");
+    let did = machine.request(T0, "r", put_program("", "p", int(1), TTL_MS));
+    let first = Answer::ProgramPut { version: 1 };
+    assert_eq!(did.outcome, Ok(first.clone()));
+    assert_eq!(
+        machine.rows.get(&request_key("", 0, "0:r")).unwrap(),
+        answered(&first)
+    );
+    machine
+        .request(T0, "r", put_program("", "p", int(2), TTL_MS))
+        .only_answers(first);
+    let in_session = machine.request(T0, "r", put_program("s", "p", int(2), 0));
+    assert_eq!(in_session.events.len(), 1);
+    assert_eq!(epochs(&machine.rows, "s"), [(0, 1)]);
+}
+
+/// Set so many times under new names, one event each.
 fn fill(machine: &mut Machine, from: u64, count: u64, time_ms: u64) {
     for number in from..from + count {
         let body = set("s", true, vec![update("v", int(0))]);
         let did = machine.request(time_ms, &format!("r{number}"), body);
         assert_eq!(did.events.len(), 1);
     }
+}
+
+fn is_kept(machine: &Machine, number: u64, time_ms: u64) -> bool {
+    let body = set("s", true, vec![update("v", int(0))]);
+    let did = machine
+        .clone()
+        .request(time_ms, &format!("r{number}"), body);
+    did.events.is_empty()
 }
 
 fn with_variable() -> Machine {
@@ -284,81 +332,117 @@ fn with_variable() -> Machine {
 }
 
 #[test]
-fn answers_are_kept_for_ten_minutes_however_many() {
+fn an_epoch_ends_once_it_is_older_than_ten_minutes() {
     let mut machine = with_variable();
-    let count = REQUESTS_KEPT_MIN + 300;
-    fill(&mut machine, 0, count, T0);
-    fill(&mut machine, count, 1, T0 + REQUESTS_KEPT_MS);
-    let ring = machine.session("s").requests;
-    assert_eq!(
-        ring,
-        Ring {
-            first: 0,
-            next: count + 1
-        }
-    );
-    ring_of(&machine, "s", ring);
-    // The oldest is exactly ten minutes old, and still there.
-    let did = machine.request(
-        T0 + REQUESTS_KEPT_MS,
-        "r0",
-        set("s", true, vec![update("v", int(0))]),
-    );
-    assert!(did.events.is_empty());
-    // A moment later it goes, and with it the next: two for each that comes.
-    fill(&mut machine, count + 1, 1, T0 + REQUESTS_KEPT_MS + 1);
-    let ring = machine.session("s").requests;
-    assert_eq!(
-        ring,
-        Ring {
-            first: 2,
-            next: count + 2
-        }
-    );
-    ring_of(&machine, "s", ring);
-    assert_eq!(machine.rows.request("s", "r1").unwrap(), None);
-    assert!(machine.rows.request("s", "r2").unwrap().is_some());
-}
-
-#[test]
-fn the_last_1024_answers_are_kept_however_old() {
-    let mut machine = with_variable();
-    fill(&mut machine, 0, REQUESTS_KEPT_MIN, T0);
-    let late = T0 + 2 * REQUESTS_KEPT_MS;
-    fill(&mut machine, REQUESTS_KEPT_MIN, 1, late);
-    let ring = machine.session("s").requests;
-    // One has come, one has gone, though all the old ones might.
-    assert_eq!(
-        ring,
-        Ring {
-            first: 1,
-            next: REQUESTS_KEPT_MIN + 1
-        }
-    );
-    ring_of(&machine, "s", ring);
-    let did = machine.request(late, "r1", set("s", true, vec![update("v", int(0))]));
-    assert!(did.events.is_empty());
-    let did = machine.request(late, "r0", set("s", true, vec![update("v", int(0))]));
-    assert_eq!(did.events.len(), 1, "its answer was dropped");
-}
-
-#[test]
-fn a_ring_that_is_too_long_grows_shorter_down_to_1024() {
-    let mut machine = with_variable();
-    let many = REQUESTS_KEPT_MIN + 50;
+    let many = REQUESTS_KEPT_MIN + 300;
     fill(&mut machine, 0, many, T0);
+    // Exactly ten minutes old.
+    fill(&mut machine, many, 1, T0 + REQUESTS_KEPT_MS);
+    assert_eq!(machine.session("s").answers, kept(0, many + 1, T0));
+    assert_eq!(epochs(&machine.rows, "s"), [(0, many + 1)]);
     let late = T0 + REQUESTS_KEPT_MS + 1;
-    for number in 0..60 {
-        fill(&mut machine, many + number, 1, late);
-        let ring = machine.session("s").requests;
-        let wanted = (many - number - 1).max(REQUESTS_KEPT_MIN);
-        assert_eq!(ring.next - ring.first, wanted);
-    }
-    ring_of(&machine, "s", machine.session("s").requests);
+    fill(&mut machine, many + 1, 1, late);
+    assert_eq!(machine.session("s").answers, kept(1, 1, late));
+    assert_eq!(epochs(&machine.rows, "s"), [(0, many + 1), (1, 1)]);
+    // Both are asked.
+    assert!(is_kept(&machine, 0, late) && is_kept(&machine, many + 1, late));
+    machine.check_replay();
 }
 
 #[test]
-fn ended_sessions_answers_are_evicted_the_same_way() {
+fn an_epoch_ends_once_it_has_1024_answers() {
+    let mut machine = with_variable();
+    fill(&mut machine, 0, REQUESTS_KEPT_MIN - 1, T0);
+    let late = T0 + 2 * REQUESTS_KEPT_MS;
+    fill(&mut machine, REQUESTS_KEPT_MIN - 1, 1, late);
+    let full = kept(0, REQUESTS_KEPT_MIN, T0);
+    assert_eq!(machine.session("s").answers, full);
+    fill(&mut machine, REQUESTS_KEPT_MIN, 1, late);
+    assert_eq!(machine.session("s").answers, kept(1, 1, late));
+    assert_eq!(epochs(&machine.rows, "s"), [(0, REQUESTS_KEPT_MIN), (1, 1)]);
+    assert!(is_kept(&machine, 0, late));
+}
+
+#[test]
+fn an_epoch_s_answers_go_at_once_when_the_next_one_ends() {
+    let mut machine = with_variable();
+    let min = REQUESTS_KEPT_MIN;
+    fill(&mut machine, 0, min, T0);
+    let second = T0 + REQUESTS_KEPT_MS + 1;
+    fill(&mut machine, min, min, second);
+    // The last of the first epoch: 1,024 came after it, ten minutes ago, and it is still there.
+    let last = second + REQUESTS_KEPT_MS;
+    assert!(is_kept(&machine, min - 1, last));
+    assert_eq!(epochs(&machine.rows, "s"), [(0, min), (1, min)]);
+    let body = set("s", true, vec![update("v", int(0))]);
+    let did = machine.request(last + 1, "new", body);
+    assert_eq!(
+        did.changes.cleared,
+        BTreeSet::from([RowPrefix::RequestEpoch("s".into(), 0)])
+    );
+    assert_eq!(machine.session("s").answers, kept(2, 1, last + 1));
+    assert_eq!(epochs(&machine.rows, "s"), [(1, min), (2, 1)]);
+    assert!(
+        !is_kept(&machine, min - 1, last + 1),
+        "its answer was dropped"
+    );
+    assert!(is_kept(&machine, min, last + 1));
+    machine.check_replay();
+}
+
+#[test]
+fn no_answer_goes_before_ten_minutes_and_1024_requests() {
+    let mut machine = with_variable();
+    let (mut number, mut time) = (0, T0);
+    let mut made: Vec<u64> = Vec::new();
+    // Bursts and pauses; the oldest answer that is gone must be old and far behind.
+    for (count, pause) in [(700, 400_000), (400, 300_000), (1, 1_200_000), (1_500, 0)]
+        .into_iter()
+        .cycle()
+        .take(9)
+    {
+        fill(&mut machine, number, count, time);
+        made.extend((0..count).map(|_| time));
+        number += count;
+        let held: u64 = epochs(&machine.rows, "s").iter().map(|(_, n)| n).sum();
+        if let Some(last_gone) = (number - held).checked_sub(1) {
+            assert!(held >= REQUESTS_KEPT_MIN);
+            let made = made[usize::try_from(last_gone).unwrap()];
+            assert!(time - made > REQUESTS_KEPT_MS);
+        }
+        time += pause;
+    }
+    assert!(machine.session("s").answers.epoch > 1);
+}
+
+#[test]
+fn an_epoch_ends_at_half_the_cap_however_young() {
+    let half = REQUESTS_KEPT_MAX / 2;
+    let mut machine = with_variable();
+    fill(&mut machine, 0, 1, T0);
+    // Half a million requests are too many for a test: the row says that they were.
+    let full = |machine: &mut Machine, epoch: u64, count: u64| {
+        let row = SessionRow {
+            answers: kept(epoch, count, T0),
+            ..machine.session("s")
+        };
+        machine.rows.put(session_key("s"), Row::Session(row));
+    };
+    full(&mut machine, 0, half - 1);
+    fill(&mut machine, 1, 1, T0);
+    assert_eq!(machine.session("s").answers, kept(0, half, T0));
+    fill(&mut machine, 2, 1, T0 + 1);
+    assert_eq!(machine.session("s").answers, kept(1, 1, T0 + 1));
+    assert!(is_kept(&machine, 0, T0 + 1));
+    full(&mut machine, 1, half);
+    fill(&mut machine, 3, 1, T0 + 2);
+    assert_eq!(machine.session("s").answers, kept(2, 1, T0 + 2));
+    assert_eq!(epochs(&machine.rows, "s"), [(1, 1), (2, 1)]);
+    assert!(!is_kept(&machine, 0, T0 + 2));
+}
+
+#[test]
+fn answers_that_outlive_sessions_are_gathered_the_same_way() {
     let mut machine = Machine::default();
     let end = |machine: &mut Machine, number: u64, time_ms: u64| {
         let session = format!("s{number}");
@@ -366,36 +450,30 @@ fn ended_sessions_answers_are_evicted_the_same_way() {
             .run(time_ms, create(&session, TTL_MS))
             .outcome
             .unwrap();
-        assert_eq!(
-            machine.request(time_ms, "r", delete(&session)).events.len(),
-            1
-        );
+        let did = machine.request(time_ms, "r", delete(&session));
+        assert_eq!(did.events.len(), 1);
+        did
     };
     for number in 0..REQUESTS_KEPT_MIN {
         end(&mut machine, number, T0);
     }
     end(&mut machine, REQUESTS_KEPT_MIN, T0 + REQUESTS_KEPT_MS);
-    assert_eq!(
-        machine.head().requests,
-        Ring {
-            first: 0,
-            next: REQUESTS_KEPT_MIN + 1
-        }
-    );
-    end(
-        &mut machine,
-        REQUESTS_KEPT_MIN + 1,
-        T0 + REQUESTS_KEPT_MS + 1,
-    );
-    assert_eq!(
-        machine.head().requests,
-        Ring {
-            first: 2,
-            next: REQUESTS_KEPT_MIN + 2
-        }
-    );
-    ring_of(&machine, "", machine.head().requests);
+    let full = kept(0, REQUESTS_KEPT_MIN + 1, T0);
+    assert_eq!(machine.head().answers, full);
+    let late = T0 + REQUESTS_KEPT_MS + 1;
+    for number in 0..REQUESTS_KEPT_MIN {
+        end(&mut machine, 2_000 + number, late);
+    }
+    assert_eq!(machine.head().answers, kept(1, REQUESTS_KEPT_MIN, late));
+    let last = late + REQUESTS_KEPT_MS + 1;
+    let did = end(&mut machine, 9_000, last);
+    assert_eq!(machine.head().answers, kept(2, 1, last));
+    let mut gone = cleared("s9000");
+    gone.insert(RowPrefix::RequestEpoch(String::new(), 0));
+    assert_eq!(did.changes.cleared, gone);
+    assert_eq!(epochs(&machine.rows, ""), [(1, REQUESTS_KEPT_MIN), (2, 1)]);
     assert_eq!(machine.head().sessions, 0);
+    machine.check_replay();
 }
 
 #[test]
@@ -414,6 +492,6 @@ fn a_session_s_own_requests_are_not_those_that_ended_one() {
         .request(T0, "1:sq", delete(""))
         .only_answers(Answer::SessionDeleted {
             existed: false,
-            variables: 0,
+            resources: 0,
         });
 }

@@ -1,15 +1,24 @@
 //! Create, delete, touch, expire.
 
 use snakepit_machine::{
-    Answer, Body, CreateSession, ID_BYTES_MAX, Limits, Payload, RejectionKind, RowsExt, SessionRow,
+    Answer, Body, CreateSession, ID_BYTES_MAX, Limits, Payload, RejectionKind, RowsExt,
+    SessionConfig, SessionRow,
 };
 
 use crate::support::*;
+
+const CONFIG: SessionConfig = SessionConfig {
+    enable_caching: true,
+    cache_ttl_ms: 5,
+    enable_telemetry: true,
+};
 
 fn created(ttl_ms: u64) -> Payload {
     Payload::SessionCreated {
         metadata: map(&[]),
         ttl_ms,
+        config: SessionConfig::default(),
+        imported_from: String::new(),
     }
 }
 
@@ -20,6 +29,7 @@ fn a_new_session_is_one_event_and_three_rows() {
         session_id: "s".into(),
         metadata: map(&[("k", "v")]),
         ttl_ms: TTL_MS,
+        config: CONFIG,
     });
     let did = machine.run(T0, body);
     assert_eq!(
@@ -33,13 +43,16 @@ fn a_new_session_is_one_event_and_three_rows() {
                 None,
                 Payload::SessionCreated {
                     metadata: map(&[("k", "v")]),
-                    ttl_ms: TTL_MS
+                    ttl_ms: TTL_MS,
+                    config: CONFIG,
+                    imported_from: String::new(),
                 },
             )],
             changes: changed(vec![
                 head(1, T0, 1),
                 session_row(SessionRow {
                     metadata: map(&[("k", "v")]),
+                    config: CONFIG,
                     ..new_session("s", T0)
                 }),
                 deadline(T0 + TTL_MS, "s"),
@@ -143,7 +156,7 @@ fn the_ttl_has_a_least_and_a_most() {
         Machine::default().run(T0, create("s", ttl)).only_refuses(
             RejectionKind::Invalid,
             &format!(
-                "the session's ttl is {ttl} ms, it must be {least} to {most} ms; hint: give another \
+                "the ttl is {ttl} ms, it must be {least} to {most} ms; hint: give another \
                  ttl_seconds, or 0 for the default"
             ),
         );
@@ -199,6 +212,12 @@ fn the_origin_s_texts_have_256_bytes_at_most() {
         "the principal has 257 bytes, the limit is 256; hint: shorten it",
     );
     long.origin.principal.name.truncate(256);
+    long.origin.optimization_id = "o".repeat(257);
+    Machine::default().step(T0, &long).only_refuses(
+        RejectionKind::Invalid,
+        "the optimization id has 257 bytes, the limit is 256; hint: shorten it",
+    );
+    long.origin.optimization_id.truncate(256);
     Machine::default().step(T0, &long).outcome.unwrap();
 }
 
@@ -210,6 +229,7 @@ fn a_session_s_metadata_has_an_exact_limit() {
             session_id: "s".into(),
             metadata,
             ttl_ms: TTL_MS,
+            config: SessionConfig::default(),
         })
     };
     let most = usize::try_from(Limits::default().metadata_bytes_max).unwrap();
@@ -237,7 +257,7 @@ fn a_deleted_session_leaves_nothing() {
         Did {
             outcome: Ok(Answer::SessionDeleted {
                 existed: true,
-                variables: 2
+                resources: 2
             }),
             events: vec![event((4, 4, 4), "s", T0 + 5, None, Payload::SessionDeleted)],
             changes,
@@ -250,7 +270,7 @@ fn a_deleted_session_leaves_nothing() {
 fn deleting_a_session_that_is_not_there_changes_nothing() {
     let gone = Answer::SessionDeleted {
         existed: false,
-        variables: 0,
+        resources: 0,
     };
     Machine::default()
         .run(T0, delete("s"))
@@ -265,7 +285,7 @@ fn a_session_is_alive_until_its_deadline_and_gone_at_it() {
     let last = T0 + TTL_MS - 1;
     let none = Answer::SessionDeleted {
         existed: false,
-        variables: 0,
+        resources: 0,
     };
     Machine::with_session("s")
         .run(last, expire("s"))
@@ -286,7 +306,7 @@ fn a_session_is_alive_until_its_deadline_and_gone_at_it() {
         Did {
             outcome: Ok(Answer::SessionDeleted {
                 existed: true,
-                variables: 1
+                resources: 1
             }),
             events: vec![event(
                 (3, 3, 3),
@@ -309,6 +329,15 @@ fn a_session_that_is_past_its_deadline_is_gone_for_every_command() {
         set("s", false, vec![update("v", int(1))]),
         set("s", true, vec![]),
         delete_variable("s", "v"),
+        rollback("s", "var_v_2", 1, int(1)),
+        set_access("s", "v", ""),
+        depend("s", "v", "v", "relates"),
+        undepend("s", "v", "v"),
+        start("s", "v", "o", 1_000),
+        stop("s", "v", "", true),
+        put_program("s", "p", int(1), 0),
+        delete_program("s", "p"),
+        register_tools("s", "w", &[]),
     ];
     for body in commands {
         let mut machine = Machine::with_session("s");
@@ -369,7 +398,7 @@ fn a_touch_in_the_last_moment_saves_the_session() {
     assert_eq!(machine.session("s").deadline_ms(), T0 + 2 * TTL_MS - 1);
     let none = Answer::SessionDeleted {
         existed: false,
-        variables: 0,
+        resources: 0,
     };
     machine.run(T0 + TTL_MS, expire("s")).only_answers(none);
 }
@@ -402,4 +431,38 @@ fn an_earlier_clock_than_the_last_event_s_takes_that_event_s_time() {
             deadline_ms: T0 + TTL_MS
         }]
     );
+}
+
+#[test]
+fn what_goes_with_a_session_is_counted() {
+    let mut machine = Machine::with_session("s");
+    machine.register(T0, "s", "v", 1);
+    machine.register(T0, "s", "w", 1);
+    machine
+        .run(T0, put_program("s", "p", int(1), 0))
+        .outcome
+        .unwrap();
+    let tools = register_tools("s", "worker", &[("a", b"1"), ("b", b"2"), ("c", b"3")]);
+    machine.run(T0, tools).outcome.unwrap();
+    let row = SessionRow {
+        revision: 5,
+        variables: 2,
+        updates: 2,
+        programs: 1,
+        tools: 3,
+        ..new_session("s", T0)
+    };
+    assert_eq!(machine.session("s"), row);
+    let mut expired = machine.clone();
+    let all = Answer::SessionDeleted {
+        existed: true,
+        resources: 6,
+    };
+    let ends = expired.run(T0 + TTL_MS, expire("s"));
+    assert_eq!(ends.outcome, Ok(all.clone()));
+    assert_eq!(machine.run(T0, delete("s")).outcome, Ok(all));
+    for machine in [machine, expired] {
+        assert_eq!(machine.keys(), [snakepit_machine::RowKey::Head]);
+        machine.check_replay();
+    }
 }

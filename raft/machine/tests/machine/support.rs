@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use num_bigint::BigInt;
 use snakepit_machine::{
-    Answer, Body, Cause, Changes, Command, CreateSession, DeleteSession, DeleteVariable, Event,
-    ExpireSession, HeadRow, Limits, LogPoint, MemoryRows, Origin, Outcome, Overlay, Payload,
-    Principal, RegisterVariable, Rejection, RejectionKind, Ring, Row, RowKey, RowPrefix, RowsExt,
-    SessionRow, SetVariable, SetVariables, TouchSession, Value, VariableRow, step,
+    AddDependency, Answer, Body, Cause, Changes, Command, CreateSession, DeleteProgram,
+    DeleteSession, DeleteVariable, Event, ExpireProgram, ExpireSession, HeadRow, ImportSession,
+    ImportedProgram, ImportedVariable, Kept, Limits, LogPoint, MemoryRows, Origin, Outcome,
+    Overlay, Past, Payload, Principal, ProgramRow, PutProgram, RegisterTools, RegisterVariable,
+    Rejection, RejectionKind, RemoveDependency, RollbackVariable, Row, RowKey, RowPrefix, RowsExt,
+    SessionConfig, SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization,
+    StopOptimization, TouchSession, Value, VariableRow, replay, step,
 };
 
 /// The life of a test's session, in milliseconds; a tenth of it is a round number.
@@ -111,6 +114,21 @@ impl Machine {
         self.step(time_ms, &command(request_id, body))
     }
 
+    /// Step a command of that principal, through no tool, that carries an optimization id.
+    pub fn by(&mut self, who: &str, optimization_id: &str, time_ms: u64, body: Body) -> Did {
+        self.step(time_ms, &from(who, optimization_id, body))
+    }
+
+    /// What a replay of all events gives: it must be the rows.
+    #[track_caller]
+    pub fn check_replay(&self) {
+        let mut replayed = MemoryRows::default();
+        for event in &self.events {
+            replay(&mut replayed, event).unwrap();
+        }
+        assert_eq!(replayed, self.rows);
+    }
+
     /// Register an integer variable of that value.
     pub fn register(&mut self, time_ms: u64, session_id: &str, name: &str, value: i64) -> Did {
         self.run(time_ms, register(session_id, name, "integer", int(value)))
@@ -159,6 +177,22 @@ pub fn origin(request_id: &str) -> Origin {
         tool: "tool".into(),
         worker: "worker-1".into(),
         node: 3,
+        optimization_id: String::new(),
+    }
+}
+
+/// A command of that principal, through no tool.
+pub fn from(who: &str, optimization_id: &str, body: Body) -> Command {
+    Command {
+        origin: Origin {
+            principal: Principal {
+                name: who.into(),
+                verified: false,
+            },
+            optimization_id: optimization_id.into(),
+            ..Origin::default()
+        },
+        body,
     }
 }
 
@@ -174,12 +208,21 @@ pub fn create(session_id: &str, ttl_ms: u64) -> Body {
         session_id: session_id.into(),
         metadata: BTreeMap::new(),
         ttl_ms,
+        config: SessionConfig::default(),
     })
 }
 
 pub fn delete(session_id: &str) -> Body {
     Body::DeleteSession(DeleteSession {
         session_id: session_id.into(),
+        force: false,
+    })
+}
+
+pub fn force_delete(session_id: &str) -> Body {
+    Body::DeleteSession(DeleteSession {
+        session_id: session_id.into(),
+        force: true,
     })
 }
 
@@ -203,6 +246,7 @@ pub fn register(session_id: &str, name: &str, type_name: &str, value: Value) -> 
         value,
         constraints_json: String::new(),
         metadata: BTreeMap::new(),
+        access_json: String::new(),
     })
 }
 
@@ -235,6 +279,134 @@ pub fn delete_variable(session_id: &str, identifier: &str) -> Body {
         session_id: session_id.into(),
         identifier: identifier.into(),
     })
+}
+
+pub fn rollback(session_id: &str, id: &str, target_version: u64, value: Value) -> Body {
+    Body::RollbackVariable(RollbackVariable {
+        session_id: session_id.into(),
+        id: id.into(),
+        target_version,
+        value,
+        expected_version: 0,
+        metadata: BTreeMap::new(),
+    })
+}
+
+pub fn set_access(session_id: &str, identifier: &str, access_json: &str) -> Body {
+    Body::SetAccess(SetAccess {
+        session_id: session_id.into(),
+        identifier: identifier.into(),
+        access_json: access_json.into(),
+    })
+}
+
+pub fn depend(session_id: &str, from: &str, to: &str, kind: &str) -> Body {
+    Body::AddDependency(AddDependency {
+        session_id: session_id.into(),
+        from: from.into(),
+        to: to.into(),
+        kind: kind.into(),
+    })
+}
+
+pub fn undepend(session_id: &str, from: &str, to: &str) -> Body {
+    Body::RemoveDependency(RemoveDependency {
+        session_id: session_id.into(),
+        from: from.into(),
+        to: to.into(),
+    })
+}
+
+pub fn start(session_id: &str, identifier: &str, optimizer_id: &str, lease_ms: u64) -> Body {
+    Body::StartOptimization(StartOptimization {
+        session_id: session_id.into(),
+        identifier: identifier.into(),
+        optimizer_id: optimizer_id.into(),
+        config: BTreeMap::new(),
+        lease_ms,
+    })
+}
+
+pub fn stop(session_id: &str, identifier: &str, optimization_id: &str, force: bool) -> Body {
+    Body::StopOptimization(StopOptimization {
+        session_id: session_id.into(),
+        identifier: identifier.into(),
+        optimization_id: optimization_id.into(),
+        force,
+    })
+}
+
+pub fn put_program(session_id: &str, program_id: &str, value: Value, ttl_ms: u64) -> Body {
+    Body::PutProgram(PutProgram {
+        session_id: session_id.into(),
+        program_id: program_id.into(),
+        value,
+        metadata: BTreeMap::new(),
+        expected_version: 0,
+        ttl_ms,
+    })
+}
+
+pub fn delete_program(session_id: &str, program_id: &str) -> Body {
+    Body::DeleteProgram(DeleteProgram {
+        session_id: session_id.into(),
+        program_id: program_id.into(),
+    })
+}
+
+pub fn expire_program(program_id: &str) -> Body {
+    Body::ExpireProgram(ExpireProgram {
+        program_id: program_id.into(),
+    })
+}
+
+pub fn register_tools(session_id: &str, worker_id: &str, tools: &[(&str, &[u8])]) -> Body {
+    Body::RegisterTools(RegisterTools {
+        session_id: session_id.into(),
+        worker_id: worker_id.into(),
+        tools: tools
+            .iter()
+            .map(|(name, spec)| ((*name).to_owned(), spec.to_vec()))
+            .collect(),
+    })
+}
+
+pub fn import(
+    session_id: &str,
+    variables: Vec<(&str, ImportedVariable)>,
+    programs: Vec<(&str, Value)>,
+) -> ImportSession {
+    let program = |value| ImportedProgram {
+        value,
+        metadata: BTreeMap::new(),
+    };
+    ImportSession {
+        session_id: session_id.into(),
+        imported_from: "old".into(),
+        metadata: BTreeMap::new(),
+        ttl_ms: TTL_MS,
+        config: SessionConfig::default(),
+        variables: variables
+            .into_iter()
+            .map(|(name, variable)| (name.to_owned(), variable))
+            .collect(),
+        programs: programs
+            .into_iter()
+            .map(|(id, value)| (id.to_owned(), program(value)))
+            .collect(),
+    }
+}
+
+/// An exported integer with its dependencies.
+pub fn exported(value: i64, depends_on: &[(&str, &str)]) -> ImportedVariable {
+    ImportedVariable {
+        type_name: "integer".into(),
+        value: int(value),
+        constraints_json: String::new(),
+        metadata: BTreeMap::new(),
+        access_json: String::new(),
+        depends_on: map(depends_on),
+    }
 }
 
 /// An event of [`origin`] in [`TERM`]; `at` is position, revision and log index.
@@ -280,7 +452,8 @@ pub fn cleared(session_id: &str) -> BTreeSet<RowPrefix> {
     BTreeSet::from([
         RowPrefix::Variables(id()),
         RowPrefix::Requests(id()),
-        RowPrefix::RequestOrders(id()),
+        RowPrefix::Programs(id()),
+        RowPrefix::Tools(id()),
     ])
 }
 
@@ -289,7 +462,7 @@ pub fn head(position: u64, time_ms: u64, sessions: u64) -> (RowKey, Option<Row>)
         position,
         time_ms,
         sessions,
-        requests: Ring::default(),
+        ..HeadRow::default()
     };
     (RowKey::Head, Some(Row::Head(row)))
 }
@@ -312,8 +485,46 @@ pub fn new_session(session_id: &str, time_ms: u64) -> SessionRow {
         touched_ms: time_ms,
         revision: 1,
         variables: 0,
-        requests: Ring::default(),
+        answers: Kept::default(),
+        config: SessionConfig::default(),
+        imported_from: String::new(),
+        updates: 0,
+        programs: 0,
+        tools: 0,
+        locked: BTreeSet::new(),
     }
+}
+
+/// An integer variable as it is right after it was registered by [`origin`], at that position.
+pub fn new_variable(name: &str, position: u64, time_ms: u64, value: i64) -> VariableRow {
+    VariableRow {
+        id: format!("var_{name}_{position}"),
+        name: name.into(),
+        type_name: "integer".into(),
+        value: int(value),
+        constraints_json: String::new(),
+        metadata: BTreeMap::new(),
+        version: 1,
+        created_ms: time_ms,
+        updated_ms: time_ms,
+        by_tool: true,
+        chain: vec![position],
+        access_json: String::new(),
+        depends_on: BTreeMap::new(),
+        dependents: BTreeMap::new(),
+        lock: None,
+    }
+}
+
+pub fn past(previous: u64, skip: u64) -> Past {
+    Past { previous, skip }
+}
+
+pub fn program_row(session_id: &str, row: ProgramRow) -> (RowKey, Option<Row>) {
+    (
+        RowKey::Program(session_id.into(), row.id.clone()),
+        Some(Row::Program(row)),
+    )
 }
 
 pub fn deadline(time_ms: u64, session_id: &str) -> (RowKey, Option<Row>) {

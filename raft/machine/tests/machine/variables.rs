@@ -15,6 +15,7 @@ fn document(constraints_json: &str, metadata: &[(&str, &str)], value: Value) -> 
         value,
         constraints_json: constraints_json.into(),
         metadata: map(metadata),
+        access_json: String::new(),
     }
 }
 
@@ -24,16 +25,9 @@ fn a_new_variable_is_one_event_and_its_row() {
     let body = document(r#"{"max":9}"#, &[("k", "v")], Value::Float(4.0));
     let did = machine.run(T0 + 5, Body::RegisterVariable(body));
     let row = VariableRow {
-        id: "var_v_2".into(),
-        name: "v".into(),
-        type_name: "integer".into(),
-        value: int(4),
         constraints_json: r#"{"max":9}"#.into(),
         metadata: map(&[("k", "v")]),
-        version: 1,
-        created_ms: T0 + 5,
-        updated_ms: T0 + 5,
-        position: 2,
+        ..new_variable("v", 2, T0 + 5, 4)
     };
     assert_eq!(
         did,
@@ -55,6 +49,8 @@ fn a_new_variable_is_one_event_and_its_row() {
                     constraints_json: r#"{"max":9}"#.into(),
                     metadata: map(&[("k", "v")]),
                     version: 1,
+                    access_json: String::new(),
+                    past: past(0, 0),
                 },
             )],
             changes: changed(vec![
@@ -62,6 +58,7 @@ fn a_new_variable_is_one_event_and_its_row() {
                 session_row(SessionRow {
                     revision: 2,
                     variables: 1,
+                    updates: 1,
                     ..new_session("s", T0)
                 }),
                 variable_row("s", row),
@@ -82,16 +79,13 @@ fn registering_again_replaces_all_but_the_id_and_the_birthday() {
     let time = T0 + TTL_MS / 10;
     let did = machine.run(time, Body::RegisterVariable(again));
     let row = VariableRow {
-        id: "var_v_2".into(),
-        name: "v".into(),
-        type_name: "integer".into(),
         value: int(40),
         constraints_json: r#"{"min":10}"#.into(),
         metadata: map(&[("b", "2")]),
         version: 2,
-        created_ms: T0,
         updated_ms: time,
-        position: 3,
+        chain: vec![3],
+        ..new_variable("v", 2, T0, 4)
     };
     assert_eq!(
         did.outcome,
@@ -100,7 +94,20 @@ fn registering_again_replaces_all_but_the_id_and_the_birthday() {
             version: 2
         })
     );
-    assert_eq!(did.events.len(), 1);
+    assert_eq!(
+        did.payloads(),
+        [&Payload::VariableRegistered {
+            id: "var_v_2".into(),
+            name: "v".into(),
+            type_name: "integer".into(),
+            value: int(40),
+            constraints_json: r#"{"min":10}"#.into(),
+            metadata: map(&[("b", "2")]),
+            version: 2,
+            access_json: String::new(),
+            past: past(2, 0),
+        }]
+    );
     // A tenth of the ttl has gone by: the write is a use, and moves the deadline.
     assert_eq!(
         did.changes,
@@ -109,6 +116,7 @@ fn registering_again_replaces_all_but_the_id_and_the_birthday() {
             session_row(SessionRow {
                 revision: 3,
                 variables: 1,
+                updates: 2,
                 touched_ms: time,
                 ..new_session("s", T0)
             }),
@@ -154,6 +162,7 @@ fn an_id_is_never_given_again() {
                 head(3, T0 + 1, 1),
                 session_row(SessionRow {
                     revision: 3,
+                    updates: 1,
                     ..new_session("s", T0)
                 }),
                 (RowKey::Variable("s".into(), "v".into()), None),
@@ -315,6 +324,7 @@ fn sizes_are_exact() {
             value: text(&"x".repeat(value)),
             constraints_json: format!("{{{}}}", " ".repeat(constraints - 2)),
             metadata: map(&[("k", &"x".repeat(metadata - 1))]),
+            access_json: String::new(),
         })
     };
     let mut machine = Machine::with_session("s");
@@ -354,4 +364,31 @@ fn a_deleted_variable_s_session_is_used() {
         .map(|(key, _)| key)
         .collect();
     assert_eq!(deadlines, [&RowKey::Deadline(time + TTL_MS, "s".into())]);
+}
+
+#[test]
+fn a_value_is_measured_as_it_was_sent_and_as_it_is_held() {
+    let mut machine = Machine::with_session("s");
+    machine.limits.value_bytes_max = 32;
+    let list = |text: &str| Value::List(text.into());
+    // Three numbers of 8 bytes and a length.
+    machine
+        .run(T0, register("s", "e", "embedding", list("[1,2,3]")))
+        .outcome
+        .unwrap();
+    let too_many = "the value of e has 40 bytes, the limit value_bytes_max is 32; hint: split it or raise the limit";
+    machine
+        .run(T0, register("s", "e", "embedding", list("[1,2,3,4]")))
+        .only_refuses(RejectionKind::Invalid, too_many);
+    let did = machine.run(T0, set("s", false, vec![update("e", list("[1,2,3,4]"))]));
+    let Ok(Answer::VariablesSet { refused, .. }) = did.outcome else {
+        panic!("{did:?}")
+    };
+    assert_eq!(refused["e"].message, too_many);
+    machine
+        .run(T0, register("s", "e", "embedding", list(&format!("[1{}]", " ".repeat(30)))))
+        .only_refuses(
+            RejectionKind::Invalid,
+            "the value of e has 33 bytes, the limit value_bytes_max is 32; hint: split it or raise the limit",
+        );
 }

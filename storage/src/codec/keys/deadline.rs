@@ -1,4 +1,4 @@
-//! `deadlines`: milliseconds since 1970, session id, raw.
+//! `deadlines` and `program_deadlines`: milliseconds since 1970; session id or program id, raw.
 
 use super::{damaged, number, text};
 use crate::error::CodecError;

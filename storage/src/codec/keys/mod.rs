@@ -5,10 +5,11 @@
 pub mod deadline;
 pub mod log;
 pub mod position;
+pub mod program;
 pub mod request;
-pub mod request_order;
 pub mod session;
 pub mod session_event;
+pub mod tool;
 pub mod variable;
 
 use snakepit_machine::{RowKey, RowPrefix};
@@ -28,23 +29,29 @@ pub enum RowColumn {
     Sessions = 1,
     /// Variables by session and name.
     Variables = 2,
-    /// Kept answers by session and request.
+    /// Kept answers by session, epoch and request.
     Requests = 3,
-    /// Order of kept answers by session and number.
-    RequestOrder = 4,
     /// Deadlines by time and session.
-    Deadlines = 5,
+    Deadlines = 4,
+    /// Programs by session and id.
+    Programs = 5,
+    /// Deadlines of global programs by time and id.
+    ProgramDeadlines = 6,
+    /// Registered tools by session and name.
+    Tools = 7,
 }
 
 impl RowColumn {
     /// All of them, in canonical order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Head,
         Self::Sessions,
         Self::Variables,
         Self::Requests,
-        Self::RequestOrder,
         Self::Deadlines,
+        Self::Programs,
+        Self::ProgramDeadlines,
+        Self::Tools,
     ];
 }
 
@@ -54,11 +61,15 @@ pub fn row_key(key: &RowKey) -> Result<(RowColumn, Vec<u8>), CodecError> {
         RowKey::Head => (RowColumn::Head, Vec::new()),
         RowKey::Session(id) => (RowColumn::Sessions, session::encode(id)),
         RowKey::Variable(id, name) => (RowColumn::Variables, variable::encode(id, name)?),
-        RowKey::Request(id, request) => (RowColumn::Requests, request::encode(id, request)?),
-        RowKey::RequestOrder(id, number) => {
-            (RowColumn::RequestOrder, request_order::encode(id, *number)?)
+        RowKey::Request(id, epoch, request) => {
+            (RowColumn::Requests, request::encode(id, *epoch, request)?)
         }
         RowKey::Deadline(time_ms, id) => (RowColumn::Deadlines, deadline::encode(*time_ms, id)),
+        RowKey::Program(id, program) => (RowColumn::Programs, program::encode(id, program)?),
+        RowKey::ProgramDeadline(time_ms, id) => {
+            (RowColumn::ProgramDeadlines, deadline::encode(*time_ms, id))
+        }
+        RowKey::Tool(id, name) => (RowColumn::Tools, tool::encode(id, name)?),
     })
 }
 
@@ -73,12 +84,20 @@ pub fn decode_row_key(column: RowColumn, bytes: &[u8]) -> Result<RowKey, CodecEr
             RowKey::Variable(id.to_owned(), name.to_owned())
         }
         RowColumn::Requests => {
-            let (id, request) = request::decode(bytes)?;
-            RowKey::Request(id.to_owned(), request.to_owned())
+            let (id, epoch, request) = request::decode(bytes)?;
+            RowKey::Request(id.to_owned(), epoch, request.to_owned())
         }
-        RowColumn::RequestOrder => {
-            let (id, number) = request_order::decode(bytes)?;
-            RowKey::RequestOrder(id.to_owned(), number)
+        RowColumn::Programs => {
+            let (id, program) = program::decode(bytes)?;
+            RowKey::Program(id.to_owned(), program.to_owned())
+        }
+        RowColumn::ProgramDeadlines => {
+            let (time_ms, id) = deadline::decode(bytes)?;
+            RowKey::ProgramDeadline(time_ms, id.to_owned())
+        }
+        RowColumn::Tools => {
+            let (id, name) = tool::decode(bytes)?;
+            RowKey::Tool(id.to_owned(), name.to_owned())
         }
         RowColumn::Deadlines => {
             let (time_ms, id) = deadline::decode(bytes)?;
@@ -92,7 +111,11 @@ pub fn row_prefix(prefix: &RowPrefix) -> Result<(RowColumn, Vec<u8>), CodecError
     Ok(match prefix {
         RowPrefix::Variables(id) => (RowColumn::Variables, prefixed(id, 0)?),
         RowPrefix::Requests(id) => (RowColumn::Requests, prefixed(id, 0)?),
-        RowPrefix::RequestOrders(id) => (RowColumn::RequestOrder, prefixed(id, 0)?),
+        RowPrefix::RequestEpoch(id, epoch) => {
+            (RowColumn::Requests, request::encode(id, *epoch, "")?)
+        }
+        RowPrefix::Programs(id) => (RowColumn::Programs, prefixed(id, 0)?),
+        RowPrefix::Tools(id) => (RowColumn::Tools, prefixed(id, 0)?),
     })
 }
 

@@ -14,9 +14,12 @@ fn key() -> impl Strategy<Value = RowKey> {
         Just(RowKey::Head),
         id().prop_map(RowKey::Session),
         (id(), id()).prop_map(|(id, name)| RowKey::Variable(id, name)),
-        (id(), id()).prop_map(|(id, request)| RowKey::Request(id, request)),
-        (id(), any::<u64>()).prop_map(|(id, number)| RowKey::RequestOrder(id, number)),
+        (id(), any::<u64>(), id())
+            .prop_map(|(id, epoch, request)| RowKey::Request(id, epoch, request)),
         (any::<u64>(), id()).prop_map(|(time, id)| RowKey::Deadline(time, id)),
+        (id(), id()).prop_map(|(id, program)| RowKey::Program(id, program)),
+        (any::<u64>(), id()).prop_map(|(time, id)| RowKey::ProgramDeadline(time, id)),
+        (id(), id()).prop_map(|(id, name)| RowKey::Tool(id, name)),
     ]
 }
 
@@ -33,7 +36,7 @@ proptest! {
         prop_assert_eq!(position::encode(a).cmp(&position::encode(b)), order);
         prop_assert_eq!(log::encode(a).cmp(&log::encode(b)), order);
         prop_assert_eq!(deadline::encode(a, &id).cmp(&deadline::encode(b, &id)), order);
-        let places = [a, b].map(|place| request_order::encode(&id, place).unwrap());
+        let places = [a, b].map(|place| request::encode(&id, place, "x").unwrap());
         prop_assert_eq!(places[0].cmp(&places[1]), order);
         let events = [a, b].map(|position| session_event::encode(&id, position).unwrap());
         prop_assert_eq!(events[0].cmp(&events[1]), order);
@@ -57,6 +60,15 @@ proptest! {
         prop_assert_eq!(column, RowColumn::Variables);
         let end = prefix_end(&start).unwrap();
         let key = variable::encode(&b, &name).unwrap();
+        prop_assert_eq!(key >= start && key < end, a == b);
+    }
+
+    /// An epoch's prefix holds the answers of that epoch and no others.
+    #[test]
+    fn prefixes_keep_epochs_apart(a in 0u64..3, b in 0u64..3, session in id(), name in id()) {
+        let (_, start) = row_prefix(&RowPrefix::RequestEpoch(session.clone(), a)).unwrap();
+        let end = prefix_end(&start).unwrap();
+        let key = request::encode(&session, b, &name).unwrap();
         prop_assert_eq!(key >= start && key < end, a == b);
     }
 

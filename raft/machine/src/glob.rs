@@ -1,7 +1,7 @@
 //! Globs over names: `*` stands for any text, `?` for one character; the whole name must match.
 
-/// Whether a name matches. Time is bounded by the name's length times the pattern's; both are short.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a name matches. Time is bounded by the name's length times the pattern's; both have limits.
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);

@@ -1,0 +1,248 @@
+//! What an event changed, for people and for programs.
+
+use serde_json::{Value as Json, json};
+use snakepit_machine::{Payload, Value};
+use snakepit_proto::values;
+
+use super::super::arguments::human_ms;
+use super::super::output::{cut, time};
+
+/// Longest value in a table, in characters.
+const VALUE_CHARS: usize = 48;
+
+/// What changed, compactly.
+pub(super) fn change(payload: &Payload) -> String {
+    let told = |value: &Value| cut(&values::to_json_text(value), VALUE_CHARS);
+    match payload {
+        Payload::SessionCreated {
+            metadata,
+            ttl_ms,
+            imported_from,
+            ..
+        } => {
+            let ttl = format!("ttl {}", human_ms(*ttl_ms));
+            let copy = (!imported_from.is_empty()).then(|| format!("copy of {imported_from}"));
+            let pairs = metadata.iter().map(|(key, value)| format!("{key}={value}"));
+            let pairs: Vec<_> = std::iter::once(ttl).chain(copy).chain(pairs).collect();
+            cut(&pairs.join(" "), VALUE_CHARS)
+        }
+        Payload::SessionTouched | Payload::SessionDeleted => String::new(),
+        Payload::SessionExpired { deadline_ms } => format!("at {}", time(*deadline_ms)),
+        Payload::VariableRegistered {
+            name,
+            type_name,
+            value,
+            version,
+            ..
+        } => {
+            format!("{name}: {type_name} = {} (v{version})", told(value))
+        }
+        Payload::VariableSet {
+            name,
+            value,
+            version,
+            ..
+        } => {
+            format!("{name} = {} (v{version})", told(value))
+        }
+        Payload::VariableRolledBack {
+            name,
+            value,
+            version,
+            target_version,
+            ..
+        } => {
+            format!(
+                "{name} = {} (v{version}, as v{target_version})",
+                told(value)
+            )
+        }
+        Payload::VariableDeleted { name, version, .. } => format!("{name} (v{version})"),
+        Payload::VariableAccessSet {
+            name, access_json, ..
+        } => match access_json.as_str() {
+            "" => format!("{name}: open to all"),
+            rules => cut(&format!("{name}: {rules}"), VALUE_CHARS),
+        },
+        Payload::DependencyAdded { from, to, kind } => format!("{from} {kind} from {to}"),
+        Payload::DependencyRemoved { from, to } => format!("{from} no more from {to}"),
+        Payload::OptimizationStarted {
+            name,
+            optimizer_id,
+            lease_ms,
+            renewed,
+            ..
+        } => {
+            let renewed = if *renewed { ", renewed" } else { "" };
+            format!(
+                "{name} by {optimizer_id}, lease {}{renewed}",
+                human_ms(*lease_ms)
+            )
+        }
+        Payload::OptimizationStopped { name, forced, .. } => {
+            let forced = if *forced { ", forced" } else { "" };
+            format!("{name}{forced}")
+        }
+        Payload::ProgramPut {
+            program_id,
+            value,
+            version,
+            ..
+        } => format!("{program_id} = {} (v{version})", told(value)),
+        Payload::ProgramDeleted {
+            program_id,
+            version,
+        } => format!("{program_id} (v{version})"),
+        Payload::ProgramExpired {
+            program_id,
+            deadline_ms,
+        } => format!("{program_id} at {}", time(*deadline_ms)),
+        Payload::ToolsRegistered { worker_id, tools } => {
+            let names: Vec<_> = tools.keys().map(String::as_str).collect();
+            cut(&format!("{worker_id}: {}", names.join(", ")), VALUE_CHARS)
+        }
+    }
+}
+
+/// All there is to know of what changed.
+pub(super) fn json(payload: &Payload) -> Json {
+    match payload {
+        Payload::SessionCreated {
+            metadata,
+            ttl_ms,
+            config,
+            imported_from,
+        } => json!({
+            "metadata": metadata,
+            "ttl_ms": ttl_ms,
+            "enable_caching": config.enable_caching,
+            "cache_ttl_ms": config.cache_ttl_ms,
+            "enable_telemetry": config.enable_telemetry,
+            "imported_from": imported_from,
+        }),
+        Payload::SessionTouched | Payload::SessionDeleted => json!({}),
+        Payload::SessionExpired { deadline_ms } => json!({ "deadline_ms": deadline_ms }),
+        Payload::VariableRegistered {
+            id,
+            name,
+            type_name,
+            value,
+            constraints_json,
+            metadata,
+            version,
+            access_json,
+            ..
+        } => json!({
+            "id": id,
+            "name": name,
+            "type": type_name,
+            "value": value_json(value),
+            "constraints": document(constraints_json),
+            "metadata": metadata,
+            "version": version,
+            "access": document(access_json),
+        }),
+        Payload::VariableSet {
+            id,
+            name,
+            value,
+            metadata,
+            version,
+            ..
+        } => json!({
+            "id": id,
+            "name": name,
+            "value": value_json(value),
+            "metadata": metadata,
+            "version": version,
+        }),
+        Payload::VariableRolledBack {
+            id,
+            name,
+            value,
+            metadata,
+            version,
+            target_version,
+            ..
+        } => json!({
+            "id": id,
+            "name": name,
+            "value": value_json(value),
+            "metadata": metadata,
+            "version": version,
+            "target_version": target_version,
+        }),
+        Payload::VariableDeleted { id, name, version } => {
+            json!({ "id": id, "name": name, "version": version })
+        }
+        Payload::VariableAccessSet {
+            id,
+            name,
+            access_json,
+        } => json!({ "id": id, "name": name, "access": document(access_json) }),
+        Payload::DependencyAdded { from, to, kind } => {
+            json!({ "from": from, "to": to, "kind": kind })
+        }
+        Payload::DependencyRemoved { from, to } => json!({ "from": from, "to": to }),
+        Payload::OptimizationStarted {
+            id,
+            name,
+            optimization_id,
+            optimizer_id,
+            config,
+            lease_ms,
+            renewed,
+        } => json!({
+            "id": id,
+            "name": name,
+            "optimization_id": optimization_id,
+            "optimizer_id": optimizer_id,
+            "config": config,
+            "lease_ms": lease_ms,
+            "renewed": renewed,
+        }),
+        Payload::OptimizationStopped {
+            id,
+            name,
+            optimization_id,
+            forced,
+        } => json!({
+            "id": id,
+            "name": name,
+            "optimization_id": optimization_id,
+            "forced": forced,
+        }),
+        Payload::ProgramPut {
+            program_id,
+            value,
+            metadata,
+            version,
+            ttl_ms,
+        } => json!({
+            "program_id": program_id,
+            "value": value_json(value),
+            "metadata": metadata,
+            "version": version,
+            "ttl_ms": ttl_ms,
+        }),
+        Payload::ProgramDeleted {
+            program_id,
+            version,
+        } => json!({ "program_id": program_id, "version": version }),
+        Payload::ProgramExpired {
+            program_id,
+            deadline_ms,
+        } => json!({ "program_id": program_id, "deadline_ms": deadline_ms }),
+        Payload::ToolsRegistered { worker_id, tools } => {
+            json!({ "worker_id": worker_id, "tools": tools.keys().collect::<Vec<_>>() })
+        }
+    }
+}
+
+fn document(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or(Json::Null)
+}
+
+fn value_json(value: &Value) -> Json {
+    serde_json::from_str(&values::to_json_text(value)).unwrap_or(Json::Null)
+}

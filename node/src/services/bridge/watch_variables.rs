@@ -1,0 +1,17 @@
+use std::sync::Arc;
+
+use snakepit_proto::bridge::{VariableUpdate, WatchVariablesRequest};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Response;
+
+use super::Answers;
+use crate::services::{Ask, Failure, Node, watch};
+
+pub(super) async fn answer(
+    node: Arc<Node>,
+    ask: Ask,
+    request: WatchVariablesRequest,
+) -> Result<Response<Answers<VariableUpdate>>, Failure> {
+    let updates = watch::watch(node, ask, request).await?;
+    Ok(Response::new(Box::pin(ReceiverStream::new(updates))))
+}

@@ -1,0 +1,110 @@
+//! What sessions can do beyond the bridge protocol. One file per call, programs together; this file is the
+//! table.
+
+mod export_session;
+mod import_session;
+mod programs;
+mod remove_dependency;
+mod set_access;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use snakepit_proto::session::{self as pb, sessions_server};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Ask, Failure, Node, looks};
+
+/// Serves [`sessions_server::Sessions`].
+#[derive(Clone, Debug)]
+pub struct SessionService(pub Arc<Node>);
+
+impl SessionService {
+    async fn answer<M, T, F>(
+        &self,
+        name: &'static str,
+        request: Request<M>,
+        call: impl FnOnce(Arc<Node>, Ask, M) -> F,
+    ) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<Response<T>, Failure>>,
+    {
+        let began = Instant::now();
+        let (metadata, _, message) = request.into_parts();
+        let answered = match self.0.ask(&metadata) {
+            Ok(mut ask) => {
+                ask.name = name;
+                call(self.0.clone(), ask, message).await
+            }
+            Err(failure) => Err(failure),
+        };
+        let answered = answered.map_err(|failure| self.0.status(failure));
+        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        looks::count(name, began, code);
+        answered
+    }
+}
+
+#[tonic::async_trait]
+impl sessions_server::Sessions for SessionService {
+    async fn set_access(
+        &self,
+        request: Request<pb::SetAccessRequest>,
+    ) -> Result<Response<pb::SetAccessResponse>, Status> {
+        self.answer("SetAccess", request, set_access::answer).await
+    }
+
+    async fn remove_dependency(
+        &self,
+        request: Request<pb::RemoveDependencyRequest>,
+    ) -> Result<Response<pb::RemoveDependencyResponse>, Status> {
+        self.answer("RemoveDependency", request, remove_dependency::answer)
+            .await
+    }
+
+    async fn put_program(
+        &self,
+        request: Request<pb::PutProgramRequest>,
+    ) -> Result<Response<pb::PutProgramResponse>, Status> {
+        self.answer("PutProgram", request, programs::put).await
+    }
+
+    async fn get_program(
+        &self,
+        request: Request<pb::GetProgramRequest>,
+    ) -> Result<Response<pb::GetProgramResponse>, Status> {
+        self.answer("GetProgram", request, programs::get).await
+    }
+
+    async fn list_programs(
+        &self,
+        request: Request<pb::ListProgramsRequest>,
+    ) -> Result<Response<pb::ListProgramsResponse>, Status> {
+        self.answer("ListPrograms", request, programs::list).await
+    }
+
+    async fn delete_program(
+        &self,
+        request: Request<pb::DeleteProgramRequest>,
+    ) -> Result<Response<pb::DeleteProgramResponse>, Status> {
+        self.answer("DeleteProgram", request, programs::delete)
+            .await
+    }
+
+    async fn export_session(
+        &self,
+        request: Request<pb::ExportSessionRequest>,
+    ) -> Result<Response<pb::SessionExport>, Status> {
+        self.answer("ExportSession", request, export_session::answer)
+            .await
+    }
+
+    async fn import_session(
+        &self,
+        request: Request<pb::ImportSessionRequest>,
+    ) -> Result<Response<pb::ImportSessionResponse>, Status> {
+        self.answer("ImportSession", request, import_session::answer)
+            .await
+    }
+}

@@ -1,0 +1,208 @@
+//! One event as watchers see it.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use snakepit_machine::{Event, Payload, RowsExt, Value, VariableRow};
+use snakepit_proto::values::{self, Arrays};
+use snakepit_proto::{bridge, events, times};
+use snakepit_storage::{StateStore, StoredEvent};
+
+use crate::services::wire::{self, Look};
+
+/// What an event means to watchers of its session.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A variable changed.
+    Variable(Box<VariableChange>),
+    /// The session ended.
+    Ended(u64),
+}
+
+impl Change {
+    /// Position of its event.
+    pub(super) fn position(&self) -> u64 {
+        match self {
+            Self::Variable(change) => change.event.position,
+            Self::Ended(position) => *position,
+        }
+    }
+}
+
+/// A change of a variable.
+#[derive(Debug)]
+pub(super) struct VariableChange {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) access_json: String,
+    event: Event,
+    kind: &'static str,
+    value: Option<Value>,
+    version: u64,
+    /// The variable as it is now; `None` where it is gone.
+    row: Option<VariableRow>,
+    json: OnceLock<bridge::VariableUpdate>,
+    raw: OnceLock<bridge::VariableUpdate>,
+}
+
+impl VariableChange {
+    /// The update, made once for all who take arrays in that way.
+    pub(super) fn update(&self, arrays: Arrays) -> bridge::VariableUpdate {
+        let made = match arrays {
+            Arrays::Json => &self.json,
+            Arrays::Raw => &self.raw,
+        };
+        made.get_or_init(|| self.make(arrays)).clone()
+    }
+
+    fn make(&self, arrays: Arrays) -> bridge::VariableUpdate {
+        let look = Look {
+            now_ms: self.event.time_ms,
+            arrays,
+            origin: Arc::default(),
+        };
+        let metadata = metadata_of(&self.event.payload);
+        let by_tool = !self.event.cause.call_id.is_empty();
+        let source = wire::source(&metadata, by_tool);
+        // Rules, dependencies and locks are as they are now; value, version and time are the event's own.
+        let mut variable = match self.row.clone() {
+            Some(row) => wire::variable(row, &look),
+            None => bridge::Variable::default(),
+        };
+        let (value, payload) = self
+            .value
+            .as_ref()
+            .map(|value| values::encode(value, &variable.r#type, arrays))
+            .unzip();
+        variable.id.clone_from(&self.id);
+        variable.name.clone_from(&self.name);
+        variable.value = value;
+        variable.binary_value = payload.unwrap_or_default().into();
+        variable.version = wire::version(self.version);
+        variable.source = source.into();
+        variable.last_updated_at = Some(times::timestamp(self.event.time_ms));
+        let update_source = match source {
+            bridge::variable::Source::Python => "python",
+            bridge::variable::Source::Elixir => "elixir",
+        };
+        bridge::VariableUpdate {
+            variable_id: self.id.clone(),
+            dependents: variable.dependents.clone(),
+            variable: Some(variable),
+            update_source: update_source.to_owned(),
+            update_metadata: metadata,
+            timestamp: Some(times::timestamp(self.event.time_ms)),
+            update_type: self.kind.to_owned(),
+            position: self.event.position,
+            raft_index: self.event.raft_index,
+            cause: Some(wire::cause(&self.event)),
+        }
+    }
+}
+
+fn metadata_of(payload: &Payload) -> std::collections::BTreeMap<String, String> {
+    match payload {
+        Payload::VariableRegistered { metadata, .. } | Payload::VariableSet { metadata, .. } => {
+            metadata.clone()
+        }
+        Payload::VariableRolledBack {
+            metadata,
+            target_version,
+            ..
+        } => {
+            let mut metadata = metadata.clone();
+            metadata.insert("rolled_back_to".into(), target_version.to_string());
+            metadata
+        }
+        _ => Default::default(),
+    }
+}
+
+/// The session of a stored event and what the event means there; `None` where it means nothing to watchers.
+pub(super) fn read(
+    state: &StateStore,
+    stored: &StoredEvent,
+    watched: impl FnOnce(&str) -> bool,
+) -> io::Result<Option<(String, Change)>> {
+    let event = events::decode(&stored.bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if !watched(&event.session_id) {
+        return Ok(None);
+    }
+    let session_id = event.session_id.clone();
+    let (kind, id, name, value, version) = match &event.payload {
+        Payload::SessionDeleted | Payload::SessionExpired { .. } => {
+            return Ok(Some((session_id, Change::Ended(event.position))));
+        }
+        Payload::VariableRegistered {
+            id,
+            name,
+            value,
+            version,
+            ..
+        } => {
+            let kind = if *version == 1 {
+                "registered"
+            } else {
+                "constraint_change"
+            };
+            (kind, Some(id), name, Some(value), Some(*version))
+        }
+        Payload::VariableSet {
+            id,
+            name,
+            value,
+            version,
+            ..
+        } => ("value_change", Some(id), name, Some(value), Some(*version)),
+        Payload::VariableRolledBack {
+            id,
+            name,
+            value,
+            version,
+            ..
+        } => ("rollback", Some(id), name, Some(value), Some(*version)),
+        Payload::VariableDeleted { id, name, version } => {
+            ("deleted", Some(id), name, None, Some(*version))
+        }
+        Payload::VariableAccessSet { id, name, .. } => {
+            ("access_change", Some(id), name, None, None)
+        }
+        Payload::DependencyAdded { from, .. } | Payload::DependencyRemoved { from, .. } => {
+            ("dependency_change", None, from, None, None)
+        }
+        Payload::OptimizationStarted {
+            id,
+            name,
+            renewed: false,
+            ..
+        } => ("optimization_started", Some(id), name, None, None),
+        Payload::OptimizationStopped { id, name, .. } => {
+            ("optimization_stopped", Some(id), name, None, None)
+        }
+        _ => return Ok(None),
+    };
+    let row = state
+        .rows()
+        .variable_named(&session_id, name)
+        .map_err(io::Error::other)?;
+    let change = VariableChange {
+        id: id
+            .or(row.as_ref().map(|row| &row.id))
+            .cloned()
+            .unwrap_or_default(),
+        name: name.clone(),
+        access_json: row
+            .as_ref()
+            .map(|row| row.access_json.clone())
+            .unwrap_or_default(),
+        kind,
+        value: value.cloned(),
+        version: version.or(row.as_ref().map(|row| row.version)).unwrap_or(0),
+        row,
+        event,
+        json: OnceLock::new(),
+        raw: OnceLock::new(),
+    };
+    Ok(Some((session_id, Change::Variable(Box::new(change)))))
+}

@@ -1,0 +1,219 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from snakepit import _methods
+from snakepit._aio_endpoints import AsyncEndpoints
+from snakepit._aio_session import AsyncSession
+from snakepit._attempts import TIMEOUT_S
+from snakepit._client import targets
+from snakepit._codec import Codec
+from snakepit._document import Document
+from snakepit._ops import exchange, sessions, tools
+from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.tools import CallResult
+from snakepit._programs import AsyncPrograms
+from snakepit._scope import Scope
+from snakepit._scope import consistency as _consistency
+from snakepit._sender import AsyncSender
+
+
+class AsyncClient:
+    """A connection to a cluster through some of its nodes, for one event loop.
+
+    `endpoints` is a list or a comma-separated text of host:port or unix:path; where empty, the environment's
+    SNAKEPIT_ENDPOINTS. `principal` is who the audit log says it was, unverified. `timeout_s` is the budget
+    of each call, repeats on other nodes included; a call under way on a dead node is asked again elsewhere
+    with the same request id. With `spread`, successive calls go to successive nodes. `consistency` is that
+    of all reads: linearizable (the default), lease or stale. `allow_pickle` reads payloads of old clients
+    that are pickled lists of numbers, and nothing else in them.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] = "",
+        *,
+        principal: str = "",
+        timeout_s: float = TIMEOUT_S,
+        spread: bool = False,
+        consistency: str = "",
+        allow_pickle: bool = False,
+    ) -> None:
+        metadata = ((_methods.PRINCIPAL, principal),) if principal else ()
+        self._endpoints = AsyncEndpoints(
+            targets(endpoints),
+            metadata=(*metadata, *_consistency(consistency)),
+            timeout_s=timeout_s,
+            spread=spread,
+        )
+        self._codec = Codec(allow_pickle)
+        self._sender = AsyncSender(self._endpoints)
+
+    # --- tools ---
+
+    async def call(
+        self,
+        tool: str,
+        /,
+        session: AsyncSession | str | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        **arguments: Any,
+    ) -> CallResult:
+        """Run a tool and wait. Raises ToolError where the tool raised.
+
+        Give `request_id` to be able to repeat the call by hand after an error whose `maybe_done` is set.
+        """
+        return await self.call_with(tool, arguments, session, timeout_s=timeout_s, request_id=request_id)
+
+    async def call_with(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        session: AsyncSession | str | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> CallResult:
+        """`call` for arguments of any name, and with metadata for the tool's request."""
+        call = tools.call(tool, arguments, _id_of(session), metadata=metadata)
+        answer = await self._endpoints.unary(
+            call.method, call.request, timeout_s=timeout_s, request_id=request_id
+        )
+        return call.read(answer)
+
+    async def stream(
+        self,
+        tool: str,
+        /,
+        session: AsyncSession | str | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        **arguments: Any,
+    ) -> AsyncIterator[Any]:
+        """The values that a streaming tool yields, as they come; closing the iterator cancels the call.
+
+        Raises ToolError where the tool raised after what it had yielded.
+        """
+        call = tools.stream(tool, arguments, _id_of(session))
+        chunks = self._endpoints.stream(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
+        try:
+            async for chunk in chunks:
+                value = call.read(chunk)
+                if value is not tools.NOTHING:
+                    yield value
+        finally:
+            await chunks.aclose()
+
+    async def ping(self, message: str = "") -> str:
+        """The answer of whichever node answers first."""
+        return await self._sender.send(tools.ping(message))
+
+    # --- sessions ---
+
+    async def create_session(
+        self,
+        session_id: str,
+        *,
+        ttl_s: int = 0,
+        metadata: Mapping[str, str] | None = None,
+        enable_caching: bool = False,
+        cache_ttl_s: int = 0,
+        enable_telemetry: bool = False,
+    ) -> AsyncSession:
+        """A session that lives `ttl_s` seconds after its last use (the node's default where 0).
+
+        One that exists is returned unchanged. With `enable_caching`, nodes answer reads without asking the
+        leader, from what is `cache_ttl_s` old at most (5 where 0); with `enable_telemetry` they log each
+        request.
+        """
+        await self._sender.send(
+            sessions.create(
+                session_id,
+                ttl_s=ttl_s,
+                metadata=metadata,
+                enable_caching=enable_caching,
+                cache_ttl_s=cache_ttl_s,
+                enable_telemetry=enable_telemetry,
+            )
+        )
+        return self.session(session_id)
+
+    def session(self, session_id: str) -> AsyncSession:
+        """A session that exists; nothing is asked yet."""
+        return AsyncSession(self._endpoints, session_id, codec=self._codec)
+
+    def sessions(
+        self,
+        pattern: str = "",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        idle_s: float = 0,
+        page_size: int = sessions.PAGE,
+    ) -> AsyncIterator[SessionInfo]:
+        """The cluster's sessions, asked for as they are read.
+
+        Those whose whole id matches the glob, that have all of `metadata`, were created in that time and were
+        not used for `idle_s` seconds.
+        """
+        wanted = sessions.Filter(pattern, metadata, created_after, created_before, idle_s)
+        return self._sender.pages(sessions.listed(wanted, page_size=page_size))
+
+    async def import_session(self, document: Document, session_id: str = "") -> AsyncSession:
+        """A new session made of what `AsyncSession.export` gave, under its old id where none is given.
+
+        All of it or nothing: raises AlreadyExists where there is a session of that id.
+        """
+        made = await self._sender.send(exchange.import_session(document, session_id))
+        return self.session(made.session_id)
+
+    @property
+    def programs(self) -> AsyncPrograms:
+        """The cluster's own programs, which belong to no session."""
+        return AsyncPrograms(self._sender, Scope(codec=self._codec))
+
+    async def close(self) -> None:
+        """Close all connections; sessions live on."""
+        await self._endpoints.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def connect_async(
+    endpoints: str | Sequence[str] = "",
+    *,
+    principal: str = "",
+    timeout_s: float = TIMEOUT_S,
+    spread: bool = False,
+    consistency: str = "",
+    allow_pickle: bool = False,
+) -> AsyncClient:
+    """A client, for asyncio, of the cluster that these nodes belong to; see `AsyncClient`."""
+    return AsyncClient(
+        endpoints,
+        principal=principal,
+        timeout_s=timeout_s,
+        spread=spread,
+        consistency=consistency,
+        allow_pickle=allow_pickle,
+    )
+
+
+def _id_of(session: AsyncSession | str | None) -> str:
+    return session.id if isinstance(session, AsyncSession) else session or ""

@@ -1,0 +1,1 @@
+"""An adapter behind a gRPC server of its own, as Snakepit's pool starts it."""

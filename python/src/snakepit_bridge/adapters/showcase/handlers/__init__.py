@@ -1,0 +1,1 @@
+"""The showcase's tools by theme; each takes the session context first."""

@@ -1,0 +1,48 @@
+use std::collections::BTreeMap;
+
+use super::{
+    Context, DecideError, Decision, admit, check_added_metadata, check_metadata, check_version,
+    check_write, held_variable, living_session,
+};
+use crate::{Answer, Payload, Rejection, RollbackVariable, Rows};
+
+pub(super) fn decide<R: Rows>(
+    rows: &R,
+    context: Context<'_>,
+    body: &RollbackVariable,
+) -> Result<Decision, DecideError> {
+    living_session(rows, context, &body.session_id)?;
+    check_metadata(&body.metadata, context.limits)?;
+    let held = held_variable(rows, &body.session_id, &body.id)?;
+    // The value belongs to the id: a variable of that name is another one.
+    if held.id != body.id {
+        return Err(Rejection::no_variable(&body.id).into());
+    }
+    check_write(context, &held)?;
+    check_version(&held, body.expected_version)?;
+    if body.target_version == 0 || body.target_version > held.version {
+        return Err(Rejection::invalid(format!(
+            "variable {} has versions 1 to {}, not {}; hint: look at its history",
+            held.name, held.version, body.target_version
+        ))
+        .into());
+    }
+    let value = admit(context, &held, body.value.clone())?;
+    check_added_metadata(context, &held.metadata, &body.metadata)?;
+    let version = held.version + 1;
+    Ok(Decision {
+        answer: Answer::VariablesSet {
+            versions: BTreeMap::from([(body.id.clone(), version)]),
+            refused: BTreeMap::new(),
+        },
+        events: vec![Payload::VariableRolledBack {
+            value,
+            metadata: body.metadata.clone(),
+            version,
+            target_version: body.target_version,
+            past: held.past_of_next(),
+            id: held.id,
+            name: held.name,
+        }],
+    })
+}

@@ -86,6 +86,18 @@ class OnlyTools(BaseAdapter):
             self.session_context.call_elixir_tool("echo", a={"k": ["v", None, "text"]}),
         ]
 
+    @tool(description="Relay")
+    def relay(self, tool: str, arguments: dict[str, Any]) -> Any:
+        assert self.session_context is not None
+        return self.session_context.call_remote_tool(tool, **arguments)
+
+    @tool(description="Remember")
+    def remember(self, name: str, value: Any) -> Any:
+        assert self.session_context is not None
+        self.session_context[name] = value
+        self.session_context.clear_cache()
+        return self.session_context[name]
+
     @tool(description="Telemetry")
     def observed(self) -> str:
         telemetry.emit("tool.seen", {"count": 1}, {"tool": "observed"})

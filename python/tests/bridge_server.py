@@ -36,7 +36,11 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 Refusal = tuple[grpc.StatusCode, str]
 
 
-class BridgeServer(service.BridgeServiceServicer):
+# To type checkers its methods are abstract; here, what is missing answers UNIMPLEMENTED.
+_Servicer: Any = service.BridgeServiceServicer
+
+
+class BridgeServer(_Servicer):  # type: ignore[misc]
     """Serves on a port of its own until `close`. `calls` counts, `metadata` keeps what came last."""
 
     def __init__(self) -> None:
@@ -46,6 +50,7 @@ class BridgeServer(service.BridgeServiceServicer):
         self.requests: dict[str, Any] = {}
         self.tools: dict[str, Callable[..., Any]] = {}
         self.fail: dict[str, Refusal] = {}
+        self.tokens: list[str] = []
         self._ids = 0
         self._lock = threading.RLock()
         self._server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=[_Counting(self)])
@@ -211,6 +216,7 @@ class BridgeServer(service.BridgeServiceServicer):
     # --- what they share ---
 
     def _variables(self, request: Any, context: Any) -> dict[str, pb.Variable]:
+        self.tokens.append(dict(context.invocation_metadata()).get("x-snakepit-call-token", ""))
         found = self.sessions.get(request.session_id)
         if found is None:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Session not found: {request.session_id}")

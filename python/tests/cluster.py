@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 NODES = 3
@@ -18,6 +19,7 @@ _OFFSETS = (0, 100, 200)
 # Below the ports that Linux gives to outgoing connections.
 _PORTS = range(11_000, 31_000, 10)
 _ATTEMPTS = 5
+_ELECTED_WITHIN_S = 20.0
 
 
 class Cluster:
@@ -31,28 +33,18 @@ class Cluster:
 
     def up(self) -> None:
         """Start it, on ports that are free; those may be taken by others meanwhile, hence the attempts."""
+        root = self._folder
         for attempt in range(_ATTEMPTS):
-            folder = self._folder / str(attempt)
+            self._folder = root / str(attempt)
             base = _free_base()
-            done = self._run(
-                "up",
-                "--nodes",
-                str(NODES),
-                "--base-port",
-                str(base),
-                "--detach",
-                "--workers",
-                "0",
-                folder=folder,
-            )
-            self._note(folder)
+            ports = ("--nodes", str(NODES), "--base-port", str(base))
+            done = self._run("up", *ports, "--detach", "--workers", "0")
             if done.returncode == 0:
-                self._folder = folder
                 self.endpoints = [f"127.0.0.1:{base + n}" for n in range(NODES)]
                 return
-            self._end(folder)
             if "is in use" not in done.stderr:
-                raise AssertionError(f"the cluster does not start: {done.stderr}\n{_logs(folder)}")
+                raise AssertionError(f"the cluster does not start: {done.stderr}\n{_logs(self._folder)}")
+            self.close()
         raise AssertionError("no free ports were found")
 
     def kill(self, node: int) -> None:
@@ -71,44 +63,50 @@ class Cluster:
 
         status = _methods.Method("Status", pb.StatusRequest, pb.StatusResponse, service=_methods.CLUSTER)
         endpoints = Endpoints(self.endpoints)
+        ends = time.monotonic() + _ELECTED_WITHIN_S
         try:
-            return int(endpoints.unary(status, pb.StatusRequest()).leader_id)
+            while time.monotonic() < ends:
+                if leader := endpoints.unary(status, pb.StatusRequest()).leader_id:
+                    return int(leader)
+                time.sleep(0.05)
         finally:
             endpoints.close()
+        raise AssertionError("no node leads")
 
     def close(self) -> None:
-        self._end(self._folder)
-
-    def _checked(self, *arguments: str) -> None:
-        done = self._run(*arguments, folder=self._folder)
-        self._note(self._folder)
-        assert done.returncode == 0, done.stderr
-
-    def _run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self._binary, "cluster", *arguments, "--dir", str(folder)],
-            env=os.environ | {"SNAKEPIT_PYTHON": sys.executable},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def _note(self, folder: Path) -> None:
-        """Remember which processes there are, for the end."""
-        with contextlib.suppress(OSError, ValueError):
-            nodes = json.loads((folder / "cluster.json").read_text())["nodes"]
-            self._pids |= {node["process"]["pid"] for node in nodes if node["process"]}
-
-    def _end(self, folder: Path) -> None:
+        """Stop all nodes; what does not stop is killed."""
+        self._note()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._run("down", folder=folder)
+            self._run("down")
         for pid in self._pids:
             # The number may be another's by now.
             with contextlib.suppress(OSError):
                 if str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)") == self._binary:
                     os.kill(pid, signal.SIGKILL)
         self._pids.clear()
+
+    def _checked(self, *arguments: str) -> None:
+        done = self._run(*arguments)
+        assert done.returncode == 0, done.stderr
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [self._binary, "cluster", *arguments, "--dir", str(self._folder)],
+                env=os.environ | {"SNAKEPIT_PYTHON": sys.executable},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        finally:
+            self._note()
+
+    def _note(self) -> None:
+        """Remember which processes there are, for the end."""
+        with contextlib.suppress(OSError, ValueError):
+            nodes = json.loads((self._folder / "cluster.json").read_text())["nodes"]
+            self._pids |= {node["process"]["pid"] for node in nodes if node["process"]}
 
 
 def _free_base() -> int:

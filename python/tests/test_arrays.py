@@ -85,6 +85,7 @@ def test_what_is_no_array_of_numbers_is_what_it_was() -> None:
     assert CODEC.decode(*CODEC.encode(np.array(["a", "b"]))) == ["a", "b"]
     assert CODEC.decode(*CODEC.encode(memoryview(b"ab"))) == b"ab"
     assert CODEC.decode(*CODEC.encode({"x": np.arange(2)})) == {"x": [0, 1]}
+    assert CODEC.decode(*CODEC.encode(np.arange(2), "list")) == [0, 1]
     # Arguments of tools stay lists.
     assert _values.decode(*_values.encode(np.arange(2))) == [0, 1]
 

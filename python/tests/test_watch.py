@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -191,6 +192,18 @@ def test_one_that_falls_behind_is_told_where_to_go_on(cluster: Cluster, session:
         assert seen(watch, 1) == [("value_change", "a", 2)]
 
 
+def test_a_cancelled_task_leaves_its_watch(cluster: Cluster) -> None:
+    async def run() -> None:
+        async with snakepit.connect_async(cluster.targets) as client:
+            session = client.session("s1")
+            async with session.watch() as watch:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(watch), 0.1)
+            await session.put("a", 1)
+
+    asyncio.run(run())
+
+
 def test_closing_from_another_thread_ends_the_wait(cluster: Cluster) -> None:
     with snakepit.connect(cluster.targets) as client:
         watch = client.session("s1").watch()
@@ -198,6 +211,15 @@ def test_closing_from_another_thread_ends_the_wait(cluster: Cluster) -> None:
         began = time.monotonic()
         assert list(watch) == []
         assert time.monotonic() - began < 5
+
+
+def test_a_client_that_is_closed_ends_its_watches(cluster: Cluster, client: Any, session: Any) -> None:
+    session.register("a", 1)
+    watch = session.watch()
+    assert next(watch).value == 1
+    client.close()
+    with pytest.raises(errors.Invalid, match="closed"):
+        next(watch)
 
 
 def test_no_node_for_too_long_is_an_error() -> None:

@@ -166,7 +166,16 @@ impl Client {
             put(headers::PRINCIPAL, &self.options.principal)?;
         }
         put(headers::CONSISTENCY, self.options.consistency.name())?;
-        request_id.map_or(Ok(()), |id| put(headers::REQUEST_ID, id))
+        if self.raw_arrays {
+            put(headers::ARRAYS, "raw")?;
+        }
+        let Some(request_id) = request_id else {
+            return Ok(());
+        };
+        if let Some(optimization_id) = &self.optimization_id {
+            put(headers::OPTIMIZATION_ID, optimization_id)?;
+        }
+        put(headers::REQUEST_ID, request_id)
     }
 }
 

@@ -15,6 +15,10 @@ pub struct Client {
     pub(crate) pinned: Option<usize>,
     /// The id of all requests, where it is given.
     pub(crate) request_id: Option<Arc<str>>,
+    /// The optimization in whose name it writes, where there is one.
+    pub(crate) optimization_id: Option<Arc<str>>,
+    /// Whether embeddings and tensors come as raw arrays.
+    pub(crate) raw_arrays: bool,
 }
 
 impl Client {
@@ -35,6 +39,8 @@ impl Client {
             options,
             pinned: None,
             request_id: None,
+            optimization_id: None,
+            raw_arrays: false,
         })
     }
 
@@ -88,6 +94,20 @@ impl Client {
     #[must_use]
     pub fn with_request_id(mut self, request_id: &str) -> Self {
         self.request_id = Some(request_id.into());
+        self
+    }
+
+    /// The same client whose writes carry the id of an optimization, which lets them pass its lock.
+    #[must_use]
+    pub fn with_optimization_id(mut self, optimization_id: &str) -> Self {
+        self.optimization_id = Some(optimization_id.into());
+        self
+    }
+
+    /// The same client for answers that keep arrays bit for bit.
+    #[must_use]
+    pub(crate) fn with_raw_arrays(mut self) -> Self {
+        self.raw_arrays = true;
         self
     }
 

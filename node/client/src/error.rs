@@ -25,6 +25,9 @@ pub enum ClientError {
     /// Something holds it back: wait or give up.
     #[error("{0}")]
     Refused(String),
+    /// Access rules keep the caller out.
+    #[error("{0}")]
+    Denied(String),
     /// A limit is reached: back off.
     #[error("{0}")]
     Exhausted(String),
@@ -51,6 +54,7 @@ impl ClientError {
             Self::AlreadyExists(_) => "already_exists",
             Self::Conflict(_) => "conflict",
             Self::Refused(_) => "refused",
+            Self::Denied(_) => "denied",
             Self::Exhausted(_) => "exhausted",
             Self::Unavailable(_) => "unavailable",
             Self::Unknown(_) => "unknown",
@@ -67,6 +71,7 @@ impl ClientError {
             | Self::AlreadyExists(text)
             | Self::Conflict(text)
             | Self::Refused(text)
+            | Self::Denied(text)
             | Self::Exhausted(text)
             | Self::Unavailable(text)
             | Self::Unknown(text)
@@ -164,9 +169,8 @@ fn error_of(code: Code, maybe_done: bool, message: String) -> ClientError {
         Code::NotFound => ClientError::NotFound,
         Code::AlreadyExists => ClientError::AlreadyExists,
         Code::Aborted => ClientError::Conflict,
-        Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
-            ClientError::Refused
-        }
+        Code::FailedPrecondition => ClientError::Refused,
+        Code::PermissionDenied | Code::Unauthenticated => ClientError::Denied,
         Code::ResourceExhausted => ClientError::Exhausted,
         Code::Unavailable if !maybe_done => ClientError::Unavailable,
         Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled => {
@@ -237,6 +241,7 @@ mod tests {
         let kind = |code, done| Failure::of("a:1", &status(code, done)).error.kind();
         assert_eq!(kind(Code::InvalidArgument, None), "invalid");
         assert_eq!(kind(Code::Aborted, None), "conflict");
+        assert_eq!(kind(Code::PermissionDenied, None), "denied");
         assert_eq!(kind(Code::Unavailable, None), "unavailable");
         assert_eq!(kind(Code::Unavailable, Some("maybe")), "unknown");
         assert_eq!(kind(Code::DeadlineExceeded, None), "unknown");

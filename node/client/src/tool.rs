@@ -59,16 +59,21 @@ impl Client {
     /// Call a tool and wait. Tried again only where it has certainly not begun; an `Unknown` error means that
     /// it may have run.
     pub async fn call_tool(&self, call: CallRequest) -> Result<Answer<CallAnswer>, ClientError> {
-        let parameters = call.parameters.iter();
+        let (mut parameters, mut binary_parameters) = (BTreeMap::new(), BTreeMap::new());
+        for (name, value) in call.parameters {
+            let (value, payload) = any_from_json(&value, None);
+            if !payload.is_empty() {
+                binary_parameters.insert(name.clone(), payload);
+            }
+            parameters.insert(name, value);
+        }
         let request = bridge::ExecuteToolRequest {
             session_id: call.session,
             tool_name: call.tool,
-            parameters: parameters
-                .map(|(k, v)| (k.clone(), any_from_json(v, None)))
-                .collect(),
+            parameters,
             metadata: call.metadata,
             stream: false,
-            binary_parameters: BTreeMap::new(),
+            binary_parameters,
         };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel)
@@ -87,9 +92,16 @@ impl Client {
     }
 }
 
-fn call_answer(answer: bridge::ExecuteToolResponse) -> Result<CallAnswer, ClientError> {
+fn call_answer(mut answer: bridge::ExecuteToolResponse) -> Result<CallAnswer, ClientError> {
+    // Bytes are the value itself; what comes beside another value stays beside it.
+    let is_bytes = |any: &prost_types::Any| any.type_url.ends_with(".bytes");
+    let payload = if answer.result.as_ref().is_some_and(is_bytes) {
+        std::mem::take(&mut answer.binary_result)
+    } else {
+        Bytes::new()
+    };
     let outcome = match (answer.success, answer.error) {
-        (true, _) => Ok(any_to_json(answer.result.as_ref())?),
+        (true, _) => Ok(any_to_json(answer.result.as_ref(), &payload)?),
         (false, Some(error)) => Err(ToolError {
             type_name: error.r#type,
             message: error.message,

@@ -10,7 +10,11 @@ use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
 use crate::cluster::Page;
 use crate::error::from_refusal;
 use crate::json::{any_from_json, any_to_json};
+use crate::optimization::Lock;
 use crate::{Answer, Client, ClientError};
+
+/// Another variable, by name, and the kind of the dependency.
+pub use snakepit_proto::bridge::Dependency;
 
 /// A variable.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +25,7 @@ pub struct Variable {
     pub name: String,
     /// Its type's name.
     pub type_name: String,
-    /// Its value; NaN and the infinities are strings.
+    /// Its value; NaN and the infinities are strings, bytes `{"__snakepit_bytes__": "<base64>"}`.
     pub value: Json,
     /// Its constraints, a JSON object or empty.
     pub constraints_json: String,
@@ -33,6 +37,14 @@ pub struct Variable {
     pub created_ms: u64,
     /// When it got its value, milliseconds since 1970.
     pub updated_ms: u64,
+    /// Who may read, write and watch it, a JSON object; empty: everybody.
+    pub access_json: String,
+    /// The optimization that holds it, where one does.
+    pub lock: Option<Lock>,
+    /// What it depends on.
+    pub dependencies: Vec<Dependency>,
+    /// What depends on it.
+    pub dependents: Vec<Dependency>,
 }
 
 impl TryFrom<bridge::Variable> for Variable {
@@ -40,7 +52,7 @@ impl TryFrom<bridge::Variable> for Variable {
 
     fn try_from(answer: bridge::Variable) -> Result<Self, ClientError> {
         Ok(Self {
-            value: any_to_json(answer.value.as_ref())?,
+            value: any_to_json(answer.value.as_ref(), &answer.binary_value)?,
             id: answer.id,
             name: answer.name,
             type_name: answer.r#type,
@@ -49,6 +61,13 @@ impl TryFrom<bridge::Variable> for Variable {
             version: version(answer.version),
             created_ms: answer.created_at.as_ref().map_or(0, times::millis),
             updated_ms: answer.last_updated_at.as_ref().map_or(0, times::millis),
+            access_json: answer.access_control_json,
+            lock: answer
+                .optimization_status
+                .filter(|lock| lock.optimizing)
+                .map(Lock::from),
+            dependencies: answer.dependencies,
+            dependents: answer.dependents,
         })
     }
 }
@@ -58,7 +77,7 @@ impl TryFrom<bridge::Variable> for Variable {
 pub struct Registration {
     /// Its name.
     pub name: String,
-    /// Its type's name: `float`, `integer`, `string` or `boolean`.
+    /// Its type's name, one of those in `docs/values.md`.
     pub type_name: String,
     /// Its first value.
     pub value: Json,
@@ -66,6 +85,8 @@ pub struct Registration {
     pub constraints_json: String,
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
+    /// Who may read, write and watch it, a JSON object; empty: everybody, or as before where it exists.
+    pub access_json: String,
 }
 
 /// What became of a registration.
@@ -75,6 +96,17 @@ pub struct Registered {
     pub id: String,
     /// Its version; 0 where the node did not say.
     pub version: u64,
+}
+
+/// One value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assignment {
+    /// The value.
+    pub value: Json,
+    /// The version that must hold.
+    pub expected_version: Option<u64>,
+    /// Added to the variable's metadata.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Several values at once.
@@ -107,14 +139,16 @@ impl Client {
         registration: Registration,
     ) -> Result<Answer<Registered>, ClientError> {
         let type_name = registration.type_name;
+        let (value, payload) = any_from_json(&registration.value, Some(&type_name));
         let request = bridge::RegisterVariableRequest {
             session_id: session.to_owned(),
             name: registration.name,
-            initial_value: Some(any_from_json(&registration.value, Some(&type_name))),
+            initial_value: Some(value),
+            initial_binary_value: payload,
             r#type: type_name,
             constraints_json: registration.constraints_json,
             metadata: registration.metadata,
-            ..Default::default()
+            access_control_json: registration.access_json,
         };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel)
@@ -147,12 +181,30 @@ impl Client {
         value: &Json,
         expected_version: Option<u64>,
     ) -> Result<Answer<u64>, ClientError> {
+        let assignment = Assignment {
+            value: value.clone(),
+            expected_version,
+            ..Default::default()
+        };
+        self.assign_variable(session, identifier, assignment).await
+    }
+
+    /// As [`Client::set_variable`], with metadata.
+    pub async fn assign_variable(
+        &self,
+        session: &str,
+        identifier: &str,
+        assignment: Assignment,
+    ) -> Result<Answer<u64>, ClientError> {
+        let (value, payload) = any_from_json(&assignment.value, None);
+        let expected = assignment.expected_version;
         let request = bridge::SetVariableRequest {
             session_id: session.to_owned(),
             variable_identifier: identifier.to_owned(),
-            value: Some(any_from_json(value, None)),
-            expected_version: expected_version.map_or(Ok(0), wire_version)?,
-            ..Default::default()
+            value: Some(value),
+            binary_value: payload,
+            expected_version: expected.map_or(Ok(0), wire_version)?,
+            metadata: assignment.metadata,
         };
         let send = |channel, request| async move {
             BridgeServiceClient::new(channel)
@@ -176,16 +228,21 @@ impl Client {
         session: &str,
         many: SetMany,
     ) -> Result<Answer<Assigned>, ClientError> {
-        let values = many.values.iter();
+        let (mut updates, mut binary_updates) = (BTreeMap::new(), BTreeMap::new());
+        for (name, value) in many.values {
+            let (value, payload) = any_from_json(&value, None);
+            if !payload.is_empty() {
+                binary_updates.insert(name.clone(), payload);
+            }
+            updates.insert(name, value);
+        }
         let expected = many.expected_versions.into_iter();
         let request = bridge::BatchSetVariablesRequest {
             session_id: session.to_owned(),
-            updates: values
-                .map(|(name, value)| (name.clone(), any_from_json(value, None)))
-                .collect(),
+            updates,
             metadata: many.metadata,
             atomic: many.atomic,
-            binary_updates: BTreeMap::new(),
+            binary_updates,
             expected_versions: expected
                 .map(|(name, version)| Ok((name, wire_version(version)?)))
                 .collect::<Result<_, ClientError>>()?,
@@ -337,17 +394,19 @@ impl Client {
     }
 }
 
-fn version(wire: i32) -> u64 {
+/// A version of an answer.
+pub(crate) fn version(wire: i32) -> u64 {
     u64::try_from(wire).unwrap_or(0)
 }
 
-fn wire_version(version: u64) -> Result<i32, ClientError> {
+/// A version that a request names.
+pub(crate) fn wire_version(version: u64) -> Result<i32, ClientError> {
     i32::try_from(version)
         .ok()
         .filter(|version| *version > 0)
         .ok_or_else(|| {
             let message =
-                format!("version {version} cannot be expected; hint: versions begin at 1");
+                format!("there is no version {version}; hint: versions begin at 1");
             ClientError::Invalid(message)
         })
 }

@@ -37,7 +37,7 @@ class AsyncEndpoints:
         self._targets = tuple(targets)
         self._metadata = metadata
         self._timeout_s = timeout_s
-        self._options = _attempts.channel_options(message_bytes_max)
+        self._options = _attempts.channel_options(message_bytes_max, keepalive=True)
         self._spread = spread
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._callables: dict[tuple[str, str], Callable[..., Any]] = {}

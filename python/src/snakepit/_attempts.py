@@ -26,9 +26,11 @@ _KEEPALIVE_TIMEOUT_MS: Final = 5_000
 RAW_ARRAYS: Final[Metadata] = ((_methods.ARRAYS, "raw"),)
 
 
-def channel_options(message_bytes_max: int = MESSAGE_BYTES_MAX) -> list[tuple[str, Any]]:
+def channel_options(
+    message_bytes_max: int = MESSAGE_BYTES_MAX, *, keepalive: bool = False
+) -> list[tuple[str, Any]]:
     """GRPC's options for a channel to a node, on TCP or a Unix socket."""
-    return [
+    options: list[tuple[str, Any]] = [
         ("grpc.default_authority", "localhost"),
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_receive_message_length", message_bytes_max),
@@ -37,11 +39,15 @@ def channel_options(message_bytes_max: int = MESSAGE_BYTES_MAX) -> list[tuple[st
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-        # A watch may be silent for hours.
-        ("grpc.http2.max_pings_without_data", 0),
     ]
+    if keepalive:
+        options += [
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+            # A watch may be silent for hours.
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
+    return options
 
 
 def sent(method: Method[Any, Any], *given: Metadata, request_id: str = "") -> Metadata:

@@ -12,6 +12,8 @@ from google.protobuf.any_pb2 import Any
 from snakepit import _arrays, _pickles, _values
 
 _PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes, dict))
+# Where one of these is wanted, or nothing is said, an array stays one; a `list` takes its elements.
+_ARRAYS: Final = frozenset(("", "tensor", "embedding"))
 _SUFFIX: Final = ".binary"
 
 
@@ -26,7 +28,7 @@ class Codec:
 
         Raises Invalid where the value, or something in it, has no encoding.
         """
-        if type(value) in _PLAIN:
+        if type(value) in _PLAIN or type_name not in _ARRAYS:
             return _values.encode(value)
         if type_name == "tensor" and isinstance(value, (list, tuple)):
             return _values.encode({"shape": _arrays.shape_of(value), "data": value}, "tensor")

@@ -42,7 +42,7 @@ class Endpoints:
         self._targets = tuple(targets)
         self._metadata = metadata
         self._timeout_s = timeout_s
-        self._options = channel_options(message_bytes_max)
+        self._options = channel_options(message_bytes_max, keepalive=True)
         self._spread = spread
         self._lock = threading.Lock()
         self._channels: dict[str, grpc.Channel] = {}

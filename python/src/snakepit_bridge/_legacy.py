@@ -35,11 +35,6 @@ def encode(value: Value, generation: str) -> Any:
     return _encode_04(value) if generation == "0.4" else _encode_013(value)
 
 
-def error_text(error: BaseException) -> str:
-    """The text of a failure at 0.4.3."""
-    return str(error)
-
-
 def _encode_04(value: Value) -> Any:
     """Each type by its name; whatever JSON does not know is the text that `str` makes of it."""
     kind, plain = _kind_of(value)

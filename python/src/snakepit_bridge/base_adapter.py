@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import snakepit
 from snakepit import _values
@@ -40,6 +40,9 @@ class ToolMetadata:
     idempotent: bool = False
 
 
+@overload
+def tool(description: F, /) -> F: ...
+@overload
 def tool(
     description: str = "",
     supports_streaming: bool = False,
@@ -47,12 +50,22 @@ def tool(
     *,
     thread_sensitive: bool = False,
     idempotent: bool = False,
-) -> Callable[[F], F]:
+) -> Callable[[F], F]: ...
+
+
+def tool(
+    description: Any = "",
+    supports_streaming: bool = False,
+    required_variables: Sequence[str] | None = None,
+    *,
+    thread_sensitive: bool = False,
+    idempotent: bool = False,
+) -> Any:
     """Make a tool of a method. The description is the docstring's first line where none is given."""
 
     def mark(function: F) -> F:
         marked: F = snakepit.tool(
-            description,
+            text,
             # A generator streams whatever it was told.
             supports_streaming=supports_streaming or None,
             required_variables=tuple(required_variables or ()),
@@ -60,7 +73,7 @@ def tool(
             idempotent=idempotent,
         )(function)
         about = ToolMetadata(
-            description=description or (inspect.getdoc(function) or "").partition("\n")[0],
+            description=text or (inspect.getdoc(function) or "").partition("\n")[0],
             supports_streaming=supports_streaming
             or inspect.isgeneratorfunction(function)
             or inspect.isasyncgenfunction(function),
@@ -71,6 +84,11 @@ def tool(
         marked._tool_metadata = about  # type: ignore[attr-defined]
         return marked
 
+    if callable(description):
+        # Without parentheses.
+        text = ""
+        return mark(description)
+    text = str(description)
     return mark
 
 

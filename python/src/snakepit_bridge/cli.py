@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 
 import grpc
-from google.protobuf.json_format import MessageToDict
 
 from snakepit._proto import snakepit_bridge_pb2 as pb
 from snakepit._proto.snakepit_bridge_pb2_grpc import BridgeServiceStub
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "ping":
             answer = _ping(given.address)
         elif given.command == "tools":
-            answer = json.dumps([MessageToDict(spec) for spec in _host.load(given.adapter).specs], indent=2)
+            answer = json.dumps([_described(spec) for spec in _host.load(given.adapter).specs], indent=2)
         else:
             host = _host.load(given.adapter)
             safe = "thread safe" if validate_thread_safety(host.source) else "not declared thread safe"
@@ -44,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     sys.stdout.write(f"{answer}\n")
     return 0
+
+
+def _described(spec: pb.ToolSpec) -> dict[str, object]:
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": {parameter.name: parameter.type for parameter in spec.parameters},
+        "supports_streaming": spec.supports_streaming,
+        "metadata": dict(spec.metadata),
+    }
 
 
 def _ping(address: str) -> str:

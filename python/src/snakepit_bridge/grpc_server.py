@@ -15,6 +15,7 @@ if __name__ == "__main__" and not __package__:
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 
 from snakepit.errors import SnakepitError
@@ -24,9 +25,14 @@ from snakepit_bridge._server.server import serve
 from snakepit_bridge.logging_config import configure_logging, get_logger
 
 
-def main() -> None:
-    """Run the server; exit code 0 after SIGTERM, 2 where the adapter or a flag is wrong."""
+def main(*, threaded: bool = False) -> None:
+    """Run the server; exit code 0 after SIGTERM, 2 where the adapter or a flag is wrong.
+
+    `threaded`: refuse adapters that do not declare themselves thread safe.
+    """
     flags = _flags.parse()
+    if threaded:
+        flags = dataclasses.replace(flags, needs_thread_safety=True)
     configure_logging()
     if os.environ.get("SNAKEPIT_PROCESS_GROUP") == "1":
         with contextlib.suppress(OSError):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as WireAny
 
 from snakepit import _values
-from snakepit.errors import Invalid
 from snakepit_bridge import _graceful, _wire
 from snakepit_bridge._wire import BINARY_THRESHOLD
 from snakepit_bridge.types import TypeValidator, VariableType, type_name
@@ -25,6 +24,8 @@ __all__ = [
 to_plain = _graceful.to_plain
 redact = _graceful.redact
 unserializable_marker = _graceful.mark
+
+_SIMPLE: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
 class TypeSerializer:
@@ -51,15 +52,16 @@ class TypeSerializer:
 
 def encode_result(value: Any) -> tuple[WireAny, bytes | None]:
     """A tool's result; objects that the wire does not know are converted, or marked."""
-    try:
-        return _values.encode(value)
-    except Invalid:
-        return _values.encode(to_plain(value))
+    return _values.encode(_known(value))
 
 
 def encode_chunk_data(value: Any) -> bytes:
     """A chunk's data as JSON, with the same conversions."""
-    try:
-        return _values.encode_json(value)
-    except Invalid:
-        return _values.encode_json(to_plain(value))
+    return _values.encode_json(_known(value))
+
+
+def _known(value: Any) -> Any:
+    """The value in terms that the wire knows; an array by itself is one of them, however large."""
+    if type(value) in _SIMPLE or _wire.is_numpy_array(value):
+        return value
+    return to_plain(value)

@@ -316,6 +316,8 @@ class SessionContext:
     # --- calls ---
 
     def _ask(self, name: str, request: Any) -> Any:
+        if not self.session_id:
+            raise Invalid("this call names no session, so it has no variables", hint="call with a session")
         return _calls.ask(self.stub, name, request, correlation=self.correlation_id)
 
     def _variable(self, identifier: str) -> pb.Variable:

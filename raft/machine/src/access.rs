@@ -2,6 +2,7 @@
 //! `docs/access.md`.
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use crate::{ACCESS_BYTES_MAX, Rejection, RejectionKind, glob};
 
@@ -111,11 +112,20 @@ pub fn check(
 }
 
 fn parse(document: &str) -> Result<Rules, Rejection> {
-    serde_json::from_str(document).map_err(|error| {
+    let wrong = |reason: String| {
         Rejection::invalid(format!(
-            "access_control_json is not a set of rules: {error}; hint: send {{\"write\": {{\"principals\": [\"alice\"]}}}}"
+            "access_control_json is not a set of rules: {reason}; hint: send {{\"write\": {{\"principals\": [\"alice\"]}}}}"
         ))
-    })
+    };
+    let json: Json = serde_json::from_str(document).map_err(|error| wrong(error.to_string()))?;
+    // serde takes a list for a struct, which nobody means here.
+    let rules = json
+        .as_object()
+        .ok_or_else(|| wrong("it is no object".into()))?;
+    if let Some((action, _)) = rules.iter().find(|(_, rule)| !rule.is_object()) {
+        return Err(wrong(format!("the rule of {action} is no object")));
+    }
+    serde_json::from_str(document).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
@@ -154,6 +164,9 @@ mod tests {
             r#"{"raed":{}}"#,
             r#"{"read":{"who":[]}}"#,
             r#"{"read":["a"]}"#,
+            r#"{"read":[["a"],[]]}"#,
+            "[null,null,null]",
+            r#"{"read":null}"#,
         ] {
             let refused = check_document(bad).unwrap_err();
             assert_eq!(refused.kind, RejectionKind::Invalid, "{bad}");

@@ -41,12 +41,12 @@ struct Begin {
     position: u64,
 }
 
-/// Begin to watch.
+/// Begin to watch; the log index of the moment at which the watch begins is the answer's.
 pub(in crate::services) async fn watch(
     node: Arc<Node>,
     ask: Ask,
     request: WatchVariablesRequest,
-) -> Result<mpsc::Receiver<Result<VariableUpdate, Status>>, Failure> {
+) -> Result<(u64, mpsc::Receiver<Result<VariableUpdate, Status>>), Failure> {
     if request.variable_identifiers.len() > IDENTIFIERS_MAX {
         return Err(Failure::Invalid(format!(
             "the watch names {} variables, the limit is {IDENTIFIERS_MAX}; hint: name none to watch the session",
@@ -73,7 +73,7 @@ pub(in crate::services) async fn watch(
         };
         Ok((scope, begin))
     });
-    let (_, (scope, begin)) = read.await?;
+    let (index, (scope, begin)) = read.await?;
     let (updates, outgoing) = mpsc::channel(AHEAD);
     let watch = Watch {
         node,
@@ -84,7 +84,7 @@ pub(in crate::services) async fn watch(
         updates,
     };
     tokio::spawn(watch.run(begin.updates, subscription));
-    Ok(outgoing)
+    Ok((index, outgoing))
 }
 
 /// The variables as they are, and where that is. Names must be known, and the caller allowed to watch them.

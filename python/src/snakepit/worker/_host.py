@@ -157,7 +157,7 @@ def _name(source: type | ModuleType) -> str:
 def _is_bridge(source: type | ModuleType, entries: dict[str, Entry]) -> bool:
     """Whether it is an adapter of Snakepit's kind, which gets contexts of Snakepit's kind."""
     return (
-        any(hasattr(source, name) for name in _BRIDGE_MARKS)
+        any(hasattr(source, name) for name in (*_BRIDGE_MARKS, "legacy_results"))
         or any(hasattr(entry.function, "_tool_metadata") for entry in entries.values())
         or bool(os.environ.get(LEGACY_RESULTS))
     )

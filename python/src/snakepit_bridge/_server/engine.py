@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
+from snakepit._methods import A, Method, Q, Transport
 from snakepit._proto import snakepit_bridge_pb2 as pb
 from snakepit._proto.worker_v1_pb2 import Call, Chunk, FromWorker, Result
+from snakepit.errors import Unavailable
 from snakepit.worker import _host, _outcome
 from snakepit.worker._dispatcher import DEADLINE, Dispatcher
-from snakepit.worker._job import Callbacks
+from snakepit.worker._job import Callbacks, Job
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._runner import Runner
 
 MESSAGE_BYTES_MAX: Final = 100 * 1024 * 1024
 WAITING_MAX: Final = 1024
 _CHUNK_CREDITS: Final = 64
-# Nobody listens there: the transport says so at the first use.
-_NOWHERE: Final = "unix:/nonexistent/no-elixir-address"
+NO_ADDRESS: Final = "no sessions here: start it with --elixir-address"
+
+
+class _NoCallbacks(Callbacks):
+    """Callbacks of a server that was not told where sessions are kept."""
+
+    def __init__(self) -> None:
+        # Nothing to connect to.
+        pass
+
+    def transport(self, job: Job) -> Transport:
+        del job
+        return _NoTransport()
+
+
+class _NoTransport:
+    def unary(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
+        raise Unavailable(NO_ADDRESS)
+
+    def stream(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> Iterator[A]:
+        raise Unavailable(NO_ADDRESS)
 
 
 class Engine:
@@ -32,7 +53,7 @@ class Engine:
             self.host, slots=slots, credits=slots + WAITING_MAX, thread_sensitive=thread_sensitive
         )
         self._outbox = Outbox(loop, self._dispatcher.finished)
-        callbacks = Callbacks(address or _NOWHERE, MESSAGE_BYTES_MAX)
+        callbacks = Callbacks(address, MESSAGE_BYTES_MAX) if address else _NoCallbacks()
         self._runner = Runner(
             self.host, callbacks, self._outbox, loop, MESSAGE_BYTES_MAX, announces=bool(address)
         )

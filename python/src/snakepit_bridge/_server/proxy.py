@@ -8,9 +8,9 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from snakepit._methods import Metadata
 from snakepit._proto import snakepit_bridge_pb2 as pb
 from snakepit._proto.snakepit_bridge_pb2_grpc import BridgeServiceStub
+from snakepit_bridge._server.engine import NO_ADDRESS
 from snakepit_bridge.heartbeat import HeartbeatClient, HeartbeatConfig
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["BridgeService"]
@@ -89,14 +89,12 @@ class Proxy:
 
     async def _needed(self, context: grpc.aio.ServicerContext[Any, Any]) -> grpc.aio.Channel:
         if self._channel is None:
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE, "no sessions here: start it with --elixir-address"
-            )
+            await context.abort(grpc.StatusCode.UNAVAILABLE, NO_ADDRESS)
         assert self._channel is not None  # noqa: S101
         return self._channel
 
 
-def _passed(context: grpc.aio.ServicerContext[Any, Any]) -> Metadata:
+def _passed(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (key, value)
         for key, value in context.invocation_metadata() or ()

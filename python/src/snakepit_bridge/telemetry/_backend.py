@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from snakepit._proto import snakepit_bridge_pb2 as pb
 
-logger: Final = logging.getLogger("snakepit_bridge.telemetry")
+logger: Final = logging.getLogger("snakepit.telemetry")
 
 
 class Backend(Protocol):

@@ -16,14 +16,15 @@ pub(super) fn started<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), Row
     };
     let mut session = session_of(rows, event)?;
     let mut row = variable_of(rows, event, name)?;
-    let started_ms = match &row.lock {
-        Some(lock) if *renewed => lock.started_ms,
-        _ => event.time_ms,
+    // Whoever renews it by its id does not take it over.
+    let (started_ms, principal) = match row.lock.take() {
+        Some(lock) if *renewed => (lock.started_ms, lock.principal),
+        _ => (event.time_ms, event.principal.name.clone()),
     };
     row.lock = Some(Lock {
         optimization_id: optimization_id.clone(),
         optimizer_id: optimizer_id.clone(),
-        principal: event.principal.name.clone(),
+        principal,
         config: config.clone(),
         started_ms,
         renewed_ms: event.time_ms,

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout)]
 
 pub mod audit;
+pub mod calls;
 pub mod cluster;
 pub mod deadline;
 pub mod history;

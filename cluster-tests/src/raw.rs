@@ -5,7 +5,7 @@ use snakepit_proto::bridge::bridge_service_client::BridgeServiceClient;
 use snakepit_proto::headers;
 use snakepit_proto::values::TYPE_URL_PREFIX;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::Cluster;
 
@@ -76,6 +76,28 @@ pub fn index<T>(response: &Response<T>) -> u64 {
         .expect("it is ASCII")
         .parse()
         .expect("it is a number")
+}
+
+/// Require that a request was refused, with a code and these words, and that nothing was done: its status.
+///
+/// # Panics
+///
+/// Where it was not.
+pub fn refused<T: std::fmt::Debug>(
+    answer: Result<T, Status>,
+    code: Code,
+    words: impl AsRef<str>,
+) -> Status {
+    let status = answer.expect_err("it is refused");
+    assert_eq!(status.code(), code, "{status:?}");
+    assert_eq!(said(&status, headers::DONE), "no", "{status:?}");
+    let words = words.as_ref();
+    assert!(
+        status.message().contains(words),
+        "{words:?} is not in: {}",
+        status.message()
+    );
+    status
 }
 
 /// What a failed request says about itself in a header; empty where nothing.

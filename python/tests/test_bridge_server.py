@@ -139,8 +139,8 @@ def test_it_passes_on_what_is_about_sessions(start: Any, bridge: BridgeServer) -
 
 
 def test_without_an_address_there_are_no_sessions(start: Any) -> None:
-    served = start(NEW, "--elixir-address", "")
-    assert served.value("add", a=1, b=2) == 3
+    served = start("snakepit_bridge.adapters.TemplateAdapter", "--elixir-address", "")
+    assert served.value("echo", message="x")["message"] == "x"
     began = time.monotonic()
     failed = served.execute("remember", name="x", value=1)
     assert (failed.error.type, failed.error.message.partition(":")[0]) == ("Unavailable", "no sessions here")

@@ -22,8 +22,9 @@ impl Client {
             variable_identifier: identifier.to_owned(),
             access_control_json: rules_json.to_owned(),
         };
-        let send =
-            |channel, request| async move { SessionsClient::new(channel).set_access(request).await };
+        let send = |channel, request| async move {
+            SessionsClient::new(channel).set_access(request).await
+        };
         let answer = self
             .call(Repeat::Deduplicated, Patience::Attempt, request, send)
             .await?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
-use snakepit_proto::bridge::{self, ChangeCause, bridge_service_client::BridgeServiceClient};
+use snakepit_proto::bridge::{self, bridge_service_client::BridgeServiceClient};
 use snakepit_proto::times;
 
 use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
 use crate::error::from_refusal;
 use crate::json::any_to_json;
 use crate::variable::{Variable, version, wire_version};
+use crate::watch::ChangeCause;
 use crate::{Answer, Client, ClientError};
 
 /// One version of a variable.

@@ -61,7 +61,7 @@ pub fn any_to_json(any: Option<&Any>, payload: &[u8]) -> Result<Json, ClientErro
         } else {
             payload
         };
-        return Ok(json!({ BYTES_KEY: BASE64.encode(bytes) }));
+        return Ok(bytes_to_json(bytes));
     }
     if any.value.is_empty() {
         return Ok(Json::Null);
@@ -74,6 +74,11 @@ pub fn any_to_json(any: Option<&Any>, payload: &[u8]) -> Result<Json, ClientErro
     let broken = |reason: String| ClientError::Other(format!("cannot read the value: {reason}"));
     let value = values::decode(any, payload).map_err(|error| broken(error.to_string()))?;
     serde_json::from_str(&values::to_json_text(&value)).map_err(|error| broken(error.to_string()))
+}
+
+/// Bytes as JSON: `{"__snakepit_bytes__": "<base64>"}`.
+pub fn bytes_to_json(bytes: &[u8]) -> Json {
+    json!({ BYTES_KEY: BASE64.encode(bytes) })
 }
 
 /// The bytes that a JSON value is, where it is some.
@@ -113,7 +118,10 @@ mod tests {
     fn bytes_travel_beside_the_value() {
         let marked = json!({"__snakepit_bytes__": "AAH/"});
         let (any, payload) = any_from_json(&marked, Some("bytes"));
-        assert_eq!((any.value.len(), payload), (0, Bytes::from_static(&[0, 1, 255])));
+        assert_eq!(
+            (any.value.len(), payload),
+            (0, Bytes::from_static(&[0, 1, 255]))
+        );
         let (any, payload) = any_from_json(&marked, Some("map"));
         assert!(!any.value.is_empty() && payload.is_empty());
     }

@@ -8,32 +8,46 @@
 //! This crate never decides anything about state: what it sends and what it returns are the schemas of
 //! `snakepit-proto`, with values as JSON.
 
+mod access;
 mod answer;
 mod audit;
 mod backoff;
 mod call;
 mod client;
 mod cluster;
+mod dependency;
+mod document;
 mod endpoint;
 mod error;
+mod export;
+mod history;
 mod json;
+mod optimization;
 mod options;
 mod pool;
+mod program;
 mod session;
 mod tool;
 mod variable;
+mod watch;
 
 pub use answer::Answer;
 pub use audit::{EventQuery, EventStream, RowStream, StoredEvent};
 pub use client::Client;
 pub use cluster::{Page, Tool, Worker};
+pub use document::{export_from_json, export_to_json};
 pub use endpoint::{Endpoint, parse_endpoints};
 pub use error::ClientError;
-pub use json::{any_from_json, any_to_json, type_name_of};
+pub use export::{Imported, SessionExport};
+pub use history::{HistoryEntry, HistoryPage, Rollback};
+pub use json::{any_from_json, any_to_json, bytes_to_json, type_name_of};
+pub use optimization::{Lock, Optimization, Optimizing, Stopped};
 pub use options::{ClientOptions, Consistency, RequestIds};
-pub use session::Session;
+pub use program::{Program, PutProgram};
+pub use session::{NewSession, Session, SessionQuery};
 pub use tool::{CallAnswer, CallRequest, ToolError};
-pub use variable::{Assigned, Registered, Registration, SetMany, Variable};
+pub use variable::{Assigned, Assignment, Dependency, Registered, Registration, SetMany, Variable};
+pub use watch::{ChangeCause, Update, UpdateStream, WatchQuery};
 
 /// Status of a node and digest of its rows, as the cluster's schema has them.
 pub use snakepit_proto::cluster::{DigestResponse, Member, StatusResponse};

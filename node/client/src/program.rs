@@ -85,8 +85,9 @@ impl Client {
             expected_version: put.expected_version.map_or(Ok(0), wire_version)?,
             ttl_seconds: i64::try_from(ttl).unwrap_or(i64::MAX),
         };
-        let send =
-            |channel, request| async move { SessionsClient::new(channel).put_program(request).await };
+        let send = |channel, request| async move {
+            SessionsClient::new(channel).put_program(request).await
+        };
         let answer = self
             .call(Repeat::Deduplicated, Patience::Attempt, request, send)
             .await?;

@@ -119,9 +119,9 @@ impl Client {
     ) -> Result<Answer<bool>, ClientError> {
         let config = bridge::SessionConfig {
             enable_caching: session.cache.is_some(),
-            cache_ttl_seconds: session.cache.map_or(0, |age| {
-                i32::try_from(seconds(age)).unwrap_or(i32::MAX)
-            }),
+            cache_ttl_seconds: session
+                .cache
+                .map_or(0, |age| i32::try_from(seconds(age)).unwrap_or(i32::MAX)),
             enable_telemetry: session.telemetry,
             ttl_seconds: session.ttl.map_or(0, seconds),
         };

@@ -405,8 +405,7 @@ pub(crate) fn wire_version(version: u64) -> Result<i32, ClientError> {
         .ok()
         .filter(|version| *version > 0)
         .ok_or_else(|| {
-            let message =
-                format!("there is no version {version}; hint: versions begin at 1");
+            let message = format!("there is no version {version}; hint: versions begin at 1");
             ClientError::Invalid(message)
         })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use snakepit_client::bytes_to_json;
 
 /// Units of durations, the longest first.
 const UNITS: &[(&str, u64)] = &[
@@ -94,15 +95,16 @@ pub(crate) fn json_or_text(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
 }
 
-/// A number, a boolean or a string in JSON; all else is taken as text, for variables have no other types.
-/// Text where `type_name` says so.
-pub(crate) fn scalar(text: &str, type_name: Option<&str>) -> Json {
-    if type_name == Some("string") {
-        return Json::String(text.to_owned());
-    }
-    match json_or_text(text) {
-        Json::Null | Json::Array(_) | Json::Object(_) => Json::String(text.to_owned()),
-        value => value,
+/// A value of a variable: JSON, or else text; always text where `type_name` is one whose values are texts.
+/// The text's bytes where it is `bytes`, unless it is JSON that stands for others.
+pub(crate) fn value(text: &str, type_name: Option<&str>) -> Json {
+    match type_name {
+        Some("string" | "choice" | "module") => Json::String(text.to_owned()),
+        Some("bytes") => match json_or_text(text) {
+            Json::Object(marked) => Json::Object(marked),
+            _ => bytes_to_json(text.as_bytes()),
+        },
+        _ => json_or_text(text),
     }
 }
 
@@ -142,9 +144,14 @@ mod tests {
         assert_eq!(json_pair("a=b=c").unwrap(), ("a".into(), json!("b=c")));
         assert_eq!(json_pair("a=[1]").unwrap(), ("a".into(), json!([1])));
         assert!(pair("=1").is_err() && pair("a").is_err());
-        assert_eq!(scalar("1.5", None), json!(1.5));
-        assert_eq!(scalar("[1]", None), json!("[1]"));
-        assert_eq!(scalar("1", Some("string")), json!("1"));
-        assert_eq!(scalar("\"x\"", None), json!("x"));
+        assert_eq!(value("1.5", None), json!(1.5));
+        assert_eq!(value("[1]", None), json!([1]));
+        assert_eq!(value("[1]", Some("string")), json!("[1]"));
+        assert_eq!(value("1", Some("choice")), json!("1"));
+        assert_eq!(value("\"x\"", None), json!("x"));
+        assert_eq!(value("null", Some("null")), json!(null));
+        let bytes = json!({"__snakepit_bytes__": "aGk="});
+        assert_eq!(value("hi", Some("bytes")), bytes);
+        assert_eq!(value(&bytes.to_string(), Some("bytes")), bytes);
     }
 }

@@ -9,6 +9,7 @@ mod globals;
 mod log;
 mod node;
 mod output;
+mod program;
 mod session;
 mod tool;
 mod var;
@@ -44,12 +45,15 @@ enum Verb {
     Cluster(cluster::Verb),
     /// Run one node
     Node(node::Args),
-    /// Create, list, show and end sessions
+    /// Create, list, show, copy and end sessions
     #[command(subcommand)]
     Session(session::Verb),
-    /// Set, get, list and delete variables of a session
+    /// Variables of a session: their values, history, watches, dependencies, locks and rules
     #[command(subcommand)]
     Var(var::Verb),
+    /// Programs: named documents of a session or of the cluster
+    #[command(subcommand)]
+    Program(program::Verb),
     /// Call a tool and print its result as JSON
     Call(call::Args),
     /// Tools that workers offer
@@ -102,6 +106,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Verb::Node(args) => node::run(args).await,
         Verb::Session(verb) => session::run(&context, verb).await,
         Verb::Var(verb) => var::run(&context, verb).await,
+        Verb::Program(verb) => program::run(&context, verb).await,
         Verb::Call(args) => call::run(&context, args).await,
         Verb::Tool(verb) => tool::run(&context, verb).await,
         Verb::Worker(verb) => worker::run(&context, verb).await,
@@ -134,6 +139,14 @@ mod tests {
         assert!(read("snakepit cluster up --nodes 0").is_err());
         assert!(read("snakepit log replay --from 5 --limit 2 --dir d").is_ok());
         assert!(read("snakepit call add a=1 b=-2 --deadline 5s").is_ok());
+        assert!(read("snakepit var watch -s a --after 5 x y").is_ok());
+        assert!(read("snakepit var access x {} -s a").is_ok());
+        assert!(read("snakepit var access x {} --clear -s a").is_err());
+        assert!(read("snakepit var rollback x 0 -s a").is_err());
+        assert!(read("snakepit session create --cache=5s a").is_ok());
+        assert!(read("snakepit session create --cache a").is_ok());
+        assert!(read("snakepit program put p 1 --file f").is_err());
+        assert!(read("snakepit program put p").is_err());
         assert!(read("snakepit --timeout x cluster status").is_err());
     }
 }

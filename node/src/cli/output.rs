@@ -1,5 +1,6 @@
 //! Standard output and standard error: tables and JSON on the one, all else on the other.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
@@ -214,6 +215,21 @@ pub(crate) fn time(ms: u64) -> String {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(time) if ms > 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         _ => String::new(),
+    }
+}
+
+/// `key=value` of each, and blanks in between.
+pub(crate) fn pairs(of: &BTreeMap<String, String>) -> String {
+    let each = of.iter().map(|(key, value)| format!("{key}={value}"));
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// Text that may be empty, as a cell.
+pub(crate) fn text_or_none(text: &str) -> Cell {
+    if text.is_empty() {
+        Cell::none()
+    } else {
+        Cell::text(text)
     }
 }
 

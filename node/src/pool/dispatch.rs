@@ -224,6 +224,7 @@ impl Pools {
     }
 
     fn offering(&self, tool: &str) -> Option<Arc<Pool>> {
+        let tool = self.offered_as(tool);
         let room = |pool: &&Arc<Pool>| pool.room_for(tool);
         match self.inner.pools.as_slice() {
             // With one pool, its own lock is taken once more, at admission.

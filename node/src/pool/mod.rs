@@ -47,6 +47,7 @@ pub use dispatch::Pools;
 pub use endpoint::{PROTOCOL, WorkerEndpoint};
 pub use error::{CallError, CallErrorKind};
 pub use link::Outgoing;
+pub use queries::ANY_TOOL;
 pub use settings::{BUSY_HEARTBEAT_FACTOR, PoolSettings};
 pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
 pub use stream::CallStream;

@@ -307,6 +307,11 @@ impl Pool {
         self.state().started()
     }
 
+    /// Whether the pool offers a tool under that name.
+    pub(super) fn offers(&self, tool: &str) -> bool {
+        self.state().offers(tool)
+    }
+
     /// How much room there is for a tool, less what waits; None where the pool does not offer it.
     pub(super) fn room_for(&self, tool: &str) -> Option<i64> {
         let state = self.state();

@@ -11,6 +11,9 @@ use super::dispatch::Pools;
 use super::pool::{self, Pool};
 use super::seat::Seat;
 
+/// The tool of an adapter that takes calls of any name: Snakepit's adapters dispatch themselves.
+pub const ANY_TOOL: &str = "execute_tool";
+
 impl Pools {
     /// The tools of pools that serve now, by name.
     pub fn tools(&self) -> Vec<ToolSpec> {
@@ -18,12 +21,16 @@ impl Pools {
         pool::tools(serving).into_values().collect()
     }
 
+    /// The name under which a tool is offered here: its own, else that of adapters which take any name.
+    pub(super) fn offered_as<'a>(&self, tool: &'a str) -> &'a str {
+        let own = self.inner.pools.iter().any(|pool| pool.offers(tool));
+        if own { tool } else { ANY_TOOL }
+    }
+
     /// Whether a pool offers the tool, also while its workers restart.
     pub fn has_tool(&self, tool: &str) -> bool {
-        self.inner
-            .pools
-            .iter()
-            .any(|pool| pool.room_for(tool).is_some())
+        let tool = self.offered_as(tool);
+        self.inner.pools.iter().any(|pool| pool.offers(tool))
     }
 
     /// All workers, those that start or wait to be started included. Reads `/proc`.
@@ -52,13 +59,9 @@ impl Pools {
 
     /// What the node can take now of one tool; None where no pool offers it.
     pub fn capacity_for(&self, tool: &str) -> Option<Capacity> {
+        let tool = self.offered_as(tool);
         let mut found = None;
-        for pool in self
-            .inner
-            .pools
-            .iter()
-            .filter(|pool| pool.room_for(tool).is_some())
-        {
+        for pool in self.inner.pools.iter().filter(|pool| pool.offers(tool)) {
             let state = pool.state();
             let capacity: &mut Capacity = found.get_or_insert_default();
             capacity.slots += state.slots();

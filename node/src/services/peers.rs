@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::config::Settings;
+use crate::pool::ANY_TOOL;
 
 /// Time between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -77,9 +78,11 @@ impl Peer {
     /// Slots thought to be free for a tool; `None` where the peer does not offer it.
     fn free(&self, tool: &str) -> Option<u32> {
         let seen = self.seen();
-        let seen = seen
-            .as_ref()
-            .filter(|seen| seen.tools.iter().any(|spec| spec.name == tool))?;
+        let seen = seen.as_ref().filter(|seen| {
+            seen.tools
+                .iter()
+                .any(|spec| spec.name == tool || spec.name == ANY_TOOL)
+        })?;
         Some(seen.free.saturating_sub(self.sent.load(Ordering::Relaxed)))
     }
 }

@@ -133,8 +133,10 @@ def from_status(
     return kind(text, maybe_done=maybe_done)
 
 
-def from_refusal(text: str) -> errors.SnakepitError:
-    """The exception for an answer that says `success = false`, whose only ground is its text."""
+def from_refusal(text: str, kind: str = "") -> errors.SnakepitError:
+    """The exception for an answer that says `success = false`; its text is the only ground without a kind."""
+    if kind in _NAMED:
+        return _NAMED[kind](text)
     lower = text.lower()
     if "not found" in lower:
         return _not_found(text)

@@ -16,6 +16,7 @@ fn apply(state: &StateStore, index: u64, sessions: std::ops::Range<u64>) {
             session_id: format!("session-{number}"),
             metadata: Default::default(),
             ttl_ms: 60_000,
+            config: Default::default(),
         }),
     });
     let proposal = Proposal {

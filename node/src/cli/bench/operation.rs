@@ -64,7 +64,7 @@ impl Client {
         ids: RequestIds,
     ) -> Self {
         let (session_id, variable_identifier) = workload.of(number);
-        let value = || any_from_json(&workload.value.clone().into(), Some("string"));
+        let value = || any_from_json(&workload.value.clone().into(), Some("string")).0;
         let mut metadata = MetadataMap::new();
         let caller = match op {
             Op::Set | Op::Failover => {

@@ -1,6 +1,6 @@
 //! `snakepit log`: the event log, through a cluster or on the directories of stopped nodes.
 
-mod columns;
+pub(super) mod columns;
 mod export;
 mod payload;
 mod replay;

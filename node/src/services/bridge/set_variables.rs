@@ -43,6 +43,10 @@ pub(super) async fn answer(
     let response = BatchSetVariablesResponse {
         // Nothing to do is done; otherwise it counts whether anything was applied.
         success: refused.is_empty() || !versions.is_empty(),
+        error_kinds: refused
+            .iter()
+            .map(|(identifier, rejection)| (identifier.clone(), rejection.kind.name().to_owned()))
+            .collect(),
         errors: refused
             .into_iter()
             .map(|(identifier, rejection)| (identifier, rejection.message))

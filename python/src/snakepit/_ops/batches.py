@@ -71,8 +71,12 @@ def update(
     def read(answer: pb.BatchSetVariablesResponse) -> Versions:
         if atomic and (answer.errors or not answer.success):
             text = "; ".join(f"{name}: {why}" for name, why in sorted(answer.errors.items()))
-            raise _status.from_refusal(text)
-        refused = {name: _status.from_refusal(why) for name, why in sorted(answer.errors.items())}
+            kinds = set(answer.error_kinds.values())
+            raise _status.from_refusal(text, kinds.pop() if len(kinds) == 1 else "")
+        refused = {
+            name: _status.from_refusal(why, answer.error_kinds.get(name, ""))
+            for name, why in sorted(answer.errors.items())
+        }
         return Versions(dict(answer.new_versions), refused)
 
     return scope.call(_methods.SET_VARIABLES, request, read)

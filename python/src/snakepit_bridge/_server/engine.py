@@ -37,9 +37,11 @@ class _NoCallbacks(Callbacks):
 
 class _NoTransport:
     def unary(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
+        del method, request, timeout_s
         raise Unavailable(NO_ADDRESS)
 
     def stream(self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None) -> Iterator[A]:
+        del method, request, timeout_s
         raise Unavailable(NO_ADDRESS)
 
 

@@ -13,19 +13,8 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 
 const BRIDGE: &str = "snakepit.bridge.BridgeService";
 
-/// Calls that this release does not build.
-const UNBUILT: [&str; 10] = [
-    "RegisterTools",
-    "GetExposedElixirTools",
-    "ExecuteElixirTool",
-    "WatchVariables",
-    "AddDependency",
-    "StartOptimization",
-    "StopOptimization",
-    "GetVariableHistory",
-    "RollbackVariable",
-    "StreamTelemetry",
-];
+/// Calls that nodes do not serve: workers do.
+const UNBUILT: [&str; 1] = ["StreamTelemetry"];
 
 macro_rules! call_all {
     ($node:ident: $($name:literal => $call:ident($request:expr)),* $(,)?) => {

@@ -19,6 +19,8 @@ use tonic::Code;
 const DRIVERS: u64 = 8;
 const CHANGES: usize = 200;
 const SESSIONS: [&str; 3] = ["s0", "s1", "s2"];
+/// Where copies go.
+const COPIES: [&str; 5] = ["s0", "s1", "c0", "c1", "c2"];
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const PRINCIPALS: [&str; 3] = ["alice", "bob", ""];
 
@@ -99,7 +101,7 @@ async fn some(random: &mut StdRng, nodes: &[Calls]) -> Change {
                 .await;
             let export = told.ok().map(tonic::Response::into_inner);
             ImportSessionRequest {
-                session_id: pick(random, &SESSIONS).into(),
+                session_id: pick(random, &COPIES).into(),
                 export,
             }
             .into()

@@ -656,7 +656,6 @@ async fn kinds_of_change_and_who_may_see_them() {
 
 /// The values of a variable that only some may see stay theirs when it is deleted.
 #[tokio::test]
-#[ignore = "defect: the rules of a variable that is gone are forgotten, and a resumed watch tells all of its past"]
 async fn a_deleted_variables_past_stays_with_those_who_might_watch_it() {
     let cluster = Cluster::start(Spec::nodes(1)).await;
     let mut node = cluster.calls(1);
@@ -697,7 +696,6 @@ async fn a_deleted_variables_past_stays_with_those_who_might_watch_it() {
 
 /// What happened to a variable that is gone, or that is another one by now, is told as it was.
 #[tokio::test]
-#[ignore = "defect: updates of a variable that is gone have no type, or that of its namesake"]
 async fn a_deleted_variables_past_has_its_own_type() {
     let cluster = Cluster::start(Spec::nodes(1)).await;
     let mut node = cluster.calls(1);

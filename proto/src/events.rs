@@ -134,6 +134,8 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             metadata,
             version,
             past,
+            type_name,
+            access_json,
         } => Stored::VariableSet(stored::VariableSet {
             id,
             name,
@@ -141,10 +143,22 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             metadata,
             version,
             past: stored_past(past),
+            r#type: type_name,
+            access_json,
         }),
-        Payload::VariableDeleted { id, name, version } => {
-            Stored::VariableDeleted(stored::VariableDeleted { id, name, version })
-        }
+        Payload::VariableDeleted {
+            id,
+            name,
+            version,
+            type_name,
+            access_json,
+        } => Stored::VariableDeleted(stored::VariableDeleted {
+            id,
+            name,
+            version,
+            r#type: type_name,
+            access_json,
+        }),
         Payload::VariableRolledBack {
             id,
             name,
@@ -153,6 +167,8 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             version,
             target_version,
             past,
+            type_name,
+            access_json,
         } => Stored::VariableRolledBack(stored::VariableRolledBack {
             id,
             name,
@@ -161,6 +177,8 @@ fn stored_payload(payload: &Payload) -> event::Payload {
             version,
             target_version,
             past: stored_past(past),
+            r#type: type_name,
+            access_json,
         }),
         Payload::VariableAccessSet {
             id,
@@ -293,11 +311,15 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             metadata: body.metadata,
             version: body.version,
             past: machine_past(body.past),
+            type_name: body.r#type,
+            access_json: body.access_json,
         },
         Stored::VariableDeleted(body) => Payload::VariableDeleted {
             id: body.id,
             name: body.name,
             version: body.version,
+            type_name: body.r#type,
+            access_json: body.access_json,
         },
         Stored::VariableRolledBack(body) => Payload::VariableRolledBack {
             id: body.id,
@@ -307,6 +329,8 @@ fn machine_payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             version: body.version,
             target_version: body.target_version,
             past: machine_past(body.past),
+            type_name: body.r#type,
+            access_json: body.access_json,
         },
         Stored::VariableAccessSet(body) => Payload::VariableAccessSet {
             id: body.id,
@@ -451,6 +475,15 @@ fn stored_answer(answer: &Answer) -> stored::Answer {
             optimization_id,
             expires_ms,
         }),
+        Answer::VariableRolledBack { version, position } => {
+            answer::Kind::VariableRolledBack(stored::VariableRolledBackAnswer { version, position })
+        }
+        Answer::OptimizationStopped { existed, position } => {
+            answer::Kind::OptimizationStopped(stored::OptimizationStoppedAnswer {
+                existed,
+                position,
+            })
+        }
         Answer::ProgramPut { version } => {
             answer::Kind::ProgramPut(stored::ProgramPutAnswer { version })
         }
@@ -497,6 +530,14 @@ fn machine_answer(stored: stored::Answer) -> Result<Answer, DecodeError> {
         answer::Kind::OptimizationStarted(body) => Answer::OptimizationStarted {
             optimization_id: body.optimization_id,
             expires_ms: body.expires_ms,
+        },
+        answer::Kind::VariableRolledBack(body) => Answer::VariableRolledBack {
+            version: body.version,
+            position: body.position,
+        },
+        answer::Kind::OptimizationStopped(body) => Answer::OptimizationStopped {
+            existed: body.existed,
+            position: body.position,
         },
         answer::Kind::ProgramPut(body) => Answer::ProgramPut {
             version: body.version,

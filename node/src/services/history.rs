@@ -11,7 +11,8 @@ pub(super) struct Version {
 }
 
 impl Version {
-    fn read(state: &StateStore, position: u64) -> io::Result<Self> {
+    /// The version that the event at a position made.
+    pub fn read(state: &StateStore, position: u64) -> io::Result<Self> {
         let stored = state.event(position)?;
         let event = snakepit_proto::events::decode(&stored.bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -36,6 +37,16 @@ impl Version {
             | Payload::VariableSet { version, past, .. }
             | Payload::VariableRolledBack { version, past, .. } => (*version, *past),
             _ => (0, Past::default()),
+        }
+    }
+
+    /// The variable's type.
+    pub fn type_name(&self) -> &str {
+        match &self.event.payload {
+            Payload::VariableRegistered { type_name, .. }
+            | Payload::VariableSet { type_name, .. }
+            | Payload::VariableRolledBack { type_name, .. } => type_name,
+            _ => "",
         }
     }
 

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use snakepit_machine::{Answer, Body, Command, Rejection, Rows, RowsExt, SessionRow};
-use snakepit_raft::{Barrier, Consistency, Group};
+use snakepit_raft::{Barrier, Consistency, Group, ReadError};
 use snakepit_storage::StateStore;
 use tokio::sync::Semaphore;
 
@@ -115,6 +115,24 @@ impl Node {
         Ok((proposed.index, outcome?))
     }
 
+    /// The kept answer to an earlier arrival of the same request, on a session. What a call reads before it
+    /// proposes may have changed since then.
+    async fn kept_answer(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+    ) -> Result<Option<(u64, Answer)>, Failure> {
+        if ask.origin.request_id.is_empty() {
+            return Ok(None);
+        }
+        let (sid, origin) = (session_id.to_owned(), ask.origin.clone());
+        let read = self.read_rows(ask, session_id, move |rows, session, _| {
+            Ok(rows.kept_answer(&sid, session.answers, &origin.request_id)?)
+        });
+        let (index, kept) = read.await?;
+        Ok(kept.map(|answer| (index, answer)))
+    }
+
     /// Wait until this node may answer the request from its own rows.
     async fn barrier(&self, ask: &Ask) -> Result<Barrier, Failure> {
         let began = Instant::now();
@@ -146,6 +164,17 @@ impl Node {
             }
         }
         Ok((self.barrier(ask).await?, false))
+    }
+
+    /// Wait until this node has applied a log index.
+    async fn applied(&self, ask: &Ask, index: u64) -> Result<(), Failure> {
+        let mut applied = self.group.applied_index();
+        let wait = applied.wait_for(|applied| *applied >= index);
+        match tokio::time::timeout_at(ask.deadline, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Failure::Read(ReadError::Stopping)),
+            Err(_) => Err(Failure::Read(ReadError::Deadline)),
+        }
     }
 
     /// Read what may block on a thread that may.

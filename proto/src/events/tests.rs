@@ -108,6 +108,8 @@ fn of_variables() -> impl Strategy<Value = Payload> {
                 metadata,
                 version,
                 past,
+                type_name: "float".into(),
+                access_json: "{}".into(),
             }
         ),
         (named(), value(), texts(), any::<u64>(), past()).prop_map(
@@ -120,10 +122,18 @@ fn of_variables() -> impl Strategy<Value = Payload> {
                     version,
                     target_version,
                     past,
+                    type_name: "float".into(),
+                    access_json: "{}".into(),
                 }
             }
         ),
-        named().prop_map(|(id, name, version)| Payload::VariableDeleted { id, name, version }),
+        named().prop_map(|(id, name, version)| Payload::VariableDeleted {
+            id,
+            name,
+            version,
+            type_name: "float".into(),
+            access_json: "{}".into()
+        }),
         (".{0,8}", ".{0,8}", ".{0,8}").prop_map(|(id, name, access_json)| {
             Payload::VariableAccessSet {
                 id,
@@ -190,6 +200,10 @@ fn answer() -> impl Strategy<Value = Answer> {
             }
         }),
         any::<u64>().prop_map(|version| Answer::ProgramPut { version }),
+        any::<(u64, u64)>()
+            .prop_map(|(version, position)| Answer::VariableRolledBack { version, position }),
+        any::<(bool, u64)>()
+            .prop_map(|(existed, position)| Answer::OptimizationStopped { existed, position }),
         any::<(u64, u64)>().prop_map(|(variables, programs)| Answer::SessionImported {
             variables,
             programs

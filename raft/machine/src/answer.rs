@@ -36,7 +36,7 @@ pub enum Answer {
         /// 1 for a new variable.
         version: u64,
     },
-    /// To `SetVariables` and `RollbackVariable`.
+    /// To `SetVariables`.
     VariablesSet {
         /// New versions, by the identifier that was asked.
         versions: BTreeMap<String, u64>,
@@ -56,6 +56,20 @@ pub enum Answer {
         optimization_id: String,
         /// When the lease ends unless it is renewed, milliseconds since 1970.
         expires_ms: u64,
+    },
+    /// To `RollbackVariable`.
+    VariableRolledBack {
+        /// The new version.
+        version: u64,
+        /// Position of the event that made it.
+        position: u64,
+    },
+    /// To `StopOptimization`.
+    OptimizationStopped {
+        /// False where no optimization held the variable.
+        existed: bool,
+        /// Position of the event that gave the variable its value.
+        position: u64,
     },
     /// To `PutProgram`.
     ProgramPut {

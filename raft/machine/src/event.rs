@@ -114,6 +114,10 @@ pub enum Payload {
         version: u64,
         /// Where earlier versions are.
         past: Past,
+        /// Its type's name.
+        type_name: String,
+        /// Who might read, write and watch it then, or empty.
+        access_json: String,
     },
     /// A variable was deleted.
     VariableDeleted {
@@ -123,6 +127,10 @@ pub enum Payload {
         name: String,
         /// Its last version.
         version: u64,
+        /// Its type's name.
+        type_name: String,
+        /// Who might read, write and watch it then, or empty.
+        access_json: String,
     },
     /// A variable got the value of an earlier version.
     VariableRolledBack {
@@ -140,6 +148,10 @@ pub enum Payload {
         target_version: u64,
         /// Where earlier versions are.
         past: Past,
+        /// Its type's name.
+        type_name: String,
+        /// Who might read, write and watch it then, or empty.
+        access_json: String,
     },
     /// Who may read, write and watch a variable was changed.
     VariableAccessSet {

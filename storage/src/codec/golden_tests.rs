@@ -354,6 +354,20 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
                 expires_ms: 1_700_000_030_000,
             }),
         ),
+        (
+            "variable_rolled_back",
+            Ok(Answer::VariableRolledBack {
+                version: 3,
+                position: 9,
+            }),
+        ),
+        (
+            "optimization_stopped",
+            Ok(Answer::OptimizationStopped {
+                existed: true,
+                position: 9,
+            }),
+        ),
         ("program_put", Ok(Answer::ProgramPut { version: 2 })),
         (
             "session_imported",

@@ -16,7 +16,7 @@ use super::super::globals::Context;
 use super::super::output::{Cell, note};
 use super::Op;
 use super::engine::{Outage, Spread, Write, median, outage};
-use super::operation::{Client, RequestIds};
+use super::operation::{Client, How, RequestIds};
 use super::workload::Workload;
 
 /// Time for the restarted node to catch up, and for a leader to be known.
@@ -156,7 +156,11 @@ struct Writer {
 impl Writer {
     fn new(addresses: &[String], workload: &Workload, ids: &RequestIds) -> Result<Self, CliError> {
         let spread = Spread::new(addresses, addresses.len(), None).map_err(CliError::failed)?;
-        let how = ("", Consistency::Linearizable);
+        let how = How {
+            tool: "",
+            consistency: Consistency::Linearizable,
+            batch: 1,
+        };
         let at = (0..addresses.len())
             .map(|number| Client::new(Op::Set, spread.of(number), workload, 0, how, ids.clone()))
             .collect();

@@ -6,6 +6,7 @@ mod failover;
 mod operation;
 mod place;
 mod table;
+mod watch;
 mod workload;
 
 use std::path::PathBuf;
@@ -61,6 +62,15 @@ pub(crate) struct Args {
     /// What `call` calls, with one parameter named value
     #[arg(long, default_value = "echo", value_name = "TOOL")]
     tool: String,
+    /// Variables of one batch
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
+    batch: u32,
+    /// Watchers of `watch`, spread over the nodes
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
+    watchers: u32,
+    /// Values in a second that `watch` sets
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000), value_name = "N")]
+    rate: u32,
     /// Leave the sessions there
     #[arg(long)]
     keep: bool,
@@ -80,6 +90,16 @@ enum Op {
     Get,
     /// Call a tool
     Call,
+    /// Give many variables values in one batch
+    BatchSet,
+    /// Read many variables in one batch
+    BatchGet,
+    /// List a session of 10,000 variables
+    List,
+    /// Read the last 100 of 100,000 versions of a variable
+    History,
+    /// Let many watchers see what one writer sets
+    Watch,
     /// Kill the leader of a local cluster, and wait for the next write
     Failover,
 }
@@ -90,6 +110,11 @@ impl Op {
             Self::Set => "set",
             Self::Get => "get",
             Self::Call => "call",
+            Self::BatchSet => "batch-set",
+            Self::BatchGet => "batch-get",
+            Self::List => "list",
+            Self::History => "history",
+            Self::Watch => "watch",
             Self::Failover => "failover",
         }
     }

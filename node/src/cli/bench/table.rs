@@ -8,7 +8,8 @@ use super::engine::Row;
 /// A line for each cell.
 pub(super) fn rows(context: &Context, rows: &[Row]) -> Result<(), CliError> {
     let headers = [
-        "op", "clients", "bytes", "ops/s", "errors", "mean", "p50", "p90", "p99", "p99.9", "max",
+        "op", "clients", "bytes", "ops/s", "items/s", "errors", "mean", "p50", "p90", "p99",
+        "p99.9", "max",
     ];
     let cells = rows.iter().map(|row| {
         let latency = &row.latency_us;
@@ -25,7 +26,8 @@ pub(super) fn rows(context: &Context, rows: &[Row]) -> Result<(), CliError> {
             Cell::text(&row.op),
             Cell::number(row.clients),
             Cell::number(row.value_bytes),
-            Cell::number(format!("{:.0}", row.operations_per_s)),
+            Cell::number(rate(row.operations_per_s)),
+            Cell::number(rate(row.items_per_s)),
             errors(row),
             mean,
             p50,
@@ -47,6 +49,15 @@ fn errors(row: &Row) -> Cell {
         .iter()
         .map(|(kind, count)| format!("{kind} {count}"));
     Cell::toned(kinds.collect::<Vec<_>>().join(", "), Tone::Bad)
+}
+
+/// Those of slow operations with a digit behind the point.
+fn rate(per_s: f64) -> String {
+    if per_s < 100.0 {
+        format!("{per_s:.1}")
+    } else {
+        format!("{per_s:.0}")
+    }
 }
 
 /// Microseconds as `1.23ms`.

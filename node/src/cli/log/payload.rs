@@ -172,7 +172,9 @@ pub(super) fn json(payload: &Payload) -> Json {
             "version": version,
             "target_version": target_version,
         }),
-        Payload::VariableDeleted { id, name, version } => {
+        Payload::VariableDeleted {
+            id, name, version, ..
+        } => {
             json!({ "id": id, "name": name, "version": version })
         }
         Payload::VariableAccessSet {

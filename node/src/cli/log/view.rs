@@ -145,6 +145,8 @@ mod tests {
             metadata: Default::default(),
             version: 3,
             past: Past::default(),
+            type_name: "float".into(),
+            access_json: String::new(),
         };
         let by_tool = Cause {
             call_id: "c".into(),

@@ -1,13 +1,19 @@
+use std::io;
 use std::sync::Arc;
 
 use snakepit_machine::access::Action;
-use snakepit_machine::{Answer, Body, Rejection, RollbackVariable, RowsExt};
-use snakepit_proto::bridge::{RollbackVariableRequest, RollbackVariableResponse};
+use snakepit_machine::{Answer, Body, Payload, Rejection, RollbackVariable, RowsExt, Value};
+use snakepit_proto::bridge::{self, RollbackVariableRequest, RollbackVariableResponse};
+use snakepit_proto::times;
+use snakepit_proto::values::{self, Arrays};
+use snakepit_storage::StateStore;
 use tonic::Response;
 
 use super::misfit;
 use super::set_variables::expected;
-use crate::services::{Ask, Failure, Node, history, wire};
+use crate::services::history::{self, Version};
+use crate::services::wire::Look;
+use crate::services::{Ask, Failure, Node, wire};
 
 /// The old value is read here and travels with the command: what a version holds never changes.
 pub(super) async fn answer(
@@ -26,44 +32,33 @@ pub(super) async fn answer(
             )));
         }
     };
-    let sid = session_id.clone();
-    let found = node.read_session(&ask, &session_id, move |state, _, look| {
-        let row = state
-            .rows()
-            .variable(&sid, &identifier)?
-            .ok_or_else(|| Rejection::no_variable(&identifier))?;
-        look.check(Action::Write, &row)?;
-        if target_version > row.version {
-            return Err(Failure::Invalid(format!(
-                "variable {} has versions 1 to {}, not {target_version}; hint: look at its history",
-                row.name, row.version
-            )));
+    let answered = match node.kept_answer(&ask, &session_id).await? {
+        Some(kept) => kept,
+        None => {
+            let sid = session_id.clone();
+            let found = node.read_session(&ask, &session_id, move |state, _, look| {
+                old_value(state, &sid, &identifier, target_version, look)
+            });
+            let (_, (id, value)) = found.await?;
+            let body = RollbackVariable {
+                session_id: session_id.clone(),
+                id,
+                target_version,
+                value,
+                expected_version: expected(request.expected_version)?,
+                metadata: request.metadata,
+            };
+            node.propose(&ask, Body::RollbackVariable(body)).await?
         }
-        let version = history::find(state, &row, target_version)?;
-        let value = version.value().cloned().ok_or_else(misfit)?;
-        Ok((row.id, value))
-    });
-    let (_, (id, value)) = found.await?;
-    let body = RollbackVariable {
-        session_id: session_id.clone(),
-        id: id.clone(),
-        target_version,
-        value,
-        expected_version: expected(request.expected_version)?,
-        metadata: request.metadata,
     };
-    let (_, Answer::VariablesSet { .. }) = node.propose(&ask, Body::RollbackVariable(body)).await?
-    else {
+    let (index, Answer::VariableRolledBack { position, .. }) = answered else {
         return Err(misfit());
     };
-    let sid = session_id.clone();
-    let read = node.read_rows(&ask, &session_id, move |rows, _, look| {
-        let row = rows
-            .variable(&sid, &id)?
-            .ok_or_else(|| Rejection::no_variable(&id))?;
-        Ok(wire::variable(row, look))
-    });
-    let (index, variable) = read.await?;
+    node.applied(&ask, index).await?;
+    let arrays = ask.arrays;
+    let variable = node
+        .blocking(move |state| made(state, position, arrays))
+        .await?;
     Ok(wire::at_index(
         index,
         RollbackVariableResponse {
@@ -72,4 +67,63 @@ pub(super) async fn answer(
             error_message: String::new(),
         },
     ))
+}
+
+/// The variable's id, and the value that a version had.
+fn old_value(
+    state: &StateStore,
+    session_id: &str,
+    identifier: &str,
+    target_version: u64,
+    look: &Look,
+) -> Result<(String, Value), Failure> {
+    let row = state
+        .rows()
+        .variable(session_id, identifier)?
+        .ok_or_else(|| Rejection::no_variable(identifier))?;
+    look.check(Action::Write, &row)?;
+    if target_version > row.version {
+        return Err(Failure::Invalid(format!(
+            "variable {} has versions 1 to {}, not {target_version}; hint: look at its history",
+            row.name, row.version
+        )));
+    }
+    let version = history::find(state, &row, target_version)?;
+    let value = version.value().cloned().ok_or_else(misfit)?;
+    Ok((row.id, value))
+}
+
+/// The variable as the event of the rollback tells it: the same however often it is asked, whatever has become
+/// of the variable since.
+fn made(state: &StateStore, position: u64, arrays: Arrays) -> io::Result<bridge::Variable> {
+    let version = Version::read(state, position)?;
+    let by_tool = !version.event.cause.call_id.is_empty();
+    let Payload::VariableRolledBack {
+        id,
+        name,
+        value,
+        metadata,
+        version: number,
+        type_name,
+        access_json,
+        ..
+    } = version.event.payload
+    else {
+        let message = format!("event {position} is no rollback");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    };
+    let (value, payload) = values::encode(&value, &type_name, arrays);
+    Ok(bridge::Variable {
+        value: Some(value),
+        binary_value: payload.into(),
+        version: wire::version(number),
+        source: wire::source(&metadata, by_tool).into(),
+        last_updated_at: Some(times::timestamp(version.event.time_ms)),
+        access_control_json: access_json,
+        r#type: type_name,
+        id,
+        name,
+        metadata,
+        ..bridge::Variable::default()
+    })
 }

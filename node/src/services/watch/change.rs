@@ -34,7 +34,9 @@ impl Change {
 pub(super) struct VariableChange {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) access_json: String,
+    /// Rules that held then, and those that hold now: both must let a watcher in.
+    pub(super) rules: [String; 2],
+    type_name: String,
     event: Event,
     kind: &'static str,
     value: Option<Value>,
@@ -72,10 +74,11 @@ impl VariableChange {
         let (value, payload) = self
             .value
             .as_ref()
-            .map(|value| values::encode(value, &variable.r#type, arrays))
+            .map(|value| values::encode(value, &self.type_name, arrays))
             .unzip();
         variable.id.clone_from(&self.id);
         variable.name.clone_from(&self.name);
+        variable.r#type.clone_from(&self.type_name);
         variable.value = value;
         variable.binary_value = payload.unwrap_or_default().into();
         variable.version = wire::version(self.version);
@@ -130,79 +133,157 @@ pub(super) fn read(
         return Ok(None);
     }
     let session_id = event.session_id.clone();
-    let (kind, id, name, value, version) = match &event.payload {
-        Payload::SessionDeleted | Payload::SessionExpired { .. } => {
-            return Ok(Some((session_id, Change::Ended(event.position))));
-        }
-        Payload::VariableRegistered {
-            id,
-            name,
-            value,
-            version,
-            ..
-        } => {
-            let kind = if *version == 1 {
-                "registered"
-            } else {
-                "constraint_change"
-            };
-            (kind, Some(id), name, Some(value), Some(*version))
-        }
-        Payload::VariableSet {
-            id,
-            name,
-            value,
-            version,
-            ..
-        } => ("value_change", Some(id), name, Some(value), Some(*version)),
-        Payload::VariableRolledBack {
-            id,
-            name,
-            value,
-            version,
-            ..
-        } => ("rollback", Some(id), name, Some(value), Some(*version)),
-        Payload::VariableDeleted { id, name, version } => {
-            ("deleted", Some(id), name, None, Some(*version))
-        }
-        Payload::VariableAccessSet { id, name, .. } => {
-            ("access_change", Some(id), name, None, None)
-        }
-        Payload::DependencyAdded { from, .. } | Payload::DependencyRemoved { from, .. } => {
-            ("dependency_change", None, from, None, None)
-        }
-        Payload::OptimizationStarted {
-            id,
-            name,
-            renewed: false,
-            ..
-        } => ("optimization_started", Some(id), name, None, None),
-        Payload::OptimizationStopped { id, name, .. } => {
-            ("optimization_stopped", Some(id), name, None, None)
-        }
-        _ => return Ok(None),
+    let Some(told) = told(&event.payload) else {
+        return Ok((matches!(
+            event.payload,
+            Payload::SessionDeleted | Payload::SessionExpired { .. }
+        ))
+        .then_some((session_id, Change::Ended(event.position))));
     };
+    // A namesake that was registered since is another variable.
     let row = state
         .rows()
-        .variable_named(&session_id, name)
-        .map_err(io::Error::other)?;
+        .variable_named(&session_id, told.name)
+        .map_err(io::Error::other)?
+        .filter(|row| told.id.is_none_or(|id| *id == row.id));
+    let now = |read: fn(&VariableRow) -> &String| row.as_ref().map(read).cloned();
     let change = VariableChange {
-        id: id
-            .or(row.as_ref().map(|row| &row.id))
+        id: told
+            .id
             .cloned()
+            .or_else(|| now(|row| &row.id))
             .unwrap_or_default(),
-        name: name.clone(),
-        access_json: row
-            .as_ref()
-            .map(|row| row.access_json.clone())
+        name: told.name.clone(),
+        rules: [
+            told.access_json.cloned().unwrap_or_default(),
+            now(|row| &row.access_json).unwrap_or_default(),
+        ],
+        type_name: told
+            .type_name
+            .cloned()
+            .or_else(|| now(|row| &row.type_name))
             .unwrap_or_default(),
-        kind,
-        value: value.cloned(),
-        version: version.or(row.as_ref().map(|row| row.version)).unwrap_or(0),
+        kind: told.kind,
+        value: told.value.cloned(),
+        version: told
+            .version
+            .or(row.as_ref().map(|row| row.version))
+            .unwrap_or(0),
         row,
         event,
         json: OnceLock::new(),
         raw: OnceLock::new(),
     };
     Ok(Some((session_id, Change::Variable(Box::new(change)))))
+}
+
+/// What an event tells of a variable.
+struct Told<'a> {
+    kind: &'static str,
+    id: Option<&'a String>,
+    name: &'a String,
+    value: Option<&'a Value>,
+    version: Option<u64>,
+    type_name: Option<&'a String>,
+    access_json: Option<&'a String>,
+}
+
+fn told(payload: &Payload) -> Option<Told<'_>> {
+    let plain = |kind, id, name| Told {
+        kind,
+        id,
+        name,
+        value: None,
+        version: None,
+        type_name: None,
+        access_json: None,
+    };
+    Some(match payload {
+        Payload::VariableRegistered {
+            id,
+            name,
+            value,
+            version,
+            type_name,
+            access_json,
+            ..
+        } => Told {
+            value: Some(value),
+            version: Some(*version),
+            type_name: Some(type_name),
+            access_json: Some(access_json),
+            ..plain(
+                if *version == 1 {
+                    "registered"
+                } else {
+                    "constraint_change"
+                },
+                Some(id),
+                name,
+            )
+        },
+        Payload::VariableSet {
+            id,
+            name,
+            value,
+            version,
+            type_name,
+            access_json,
+            ..
+        } => Told {
+            value: Some(value),
+            version: Some(*version),
+            type_name: Some(type_name),
+            access_json: Some(access_json),
+            ..plain("value_change", Some(id), name)
+        },
+        Payload::VariableRolledBack {
+            id,
+            name,
+            value,
+            version,
+            type_name,
+            access_json,
+            ..
+        } => Told {
+            value: Some(value),
+            version: Some(*version),
+            type_name: Some(type_name),
+            access_json: Some(access_json),
+            ..plain("rollback", Some(id), name)
+        },
+        Payload::VariableDeleted {
+            id,
+            name,
+            version,
+            type_name,
+            access_json,
+        } => Told {
+            version: Some(*version),
+            type_name: Some(type_name),
+            access_json: Some(access_json),
+            ..plain("deleted", Some(id), name)
+        },
+        Payload::VariableAccessSet {
+            id,
+            name,
+            access_json,
+        } => Told {
+            access_json: Some(access_json),
+            ..plain("access_change", Some(id), name)
+        },
+        Payload::DependencyAdded { from, .. } | Payload::DependencyRemoved { from, .. } => {
+            plain("dependency_change", None, from)
+        }
+        Payload::OptimizationStarted {
+            id,
+            name,
+            renewed: false,
+            ..
+        } => plain("optimization_started", Some(id), name),
+        Payload::OptimizationStopped { id, name, .. } => {
+            plain("optimization_stopped", Some(id), name)
+        }
+        _ => return None,
+    })
 }

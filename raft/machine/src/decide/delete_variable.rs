@@ -23,6 +23,8 @@ pub(super) fn decide<R: Rows>(
             id: held.id,
             name: held.name,
             version: held.version,
+            type_name: held.type_name,
+            access_json: held.access_json,
         }],
     })
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::{
     Context, DecideError, Decision, admit, check_added_metadata, check_metadata, check_version,
     check_write, held_variable, living_session,
@@ -31,9 +29,9 @@ pub(super) fn decide<R: Rows>(
     check_added_metadata(context, &held.metadata, &body.metadata)?;
     let version = held.version + 1;
     Ok(Decision {
-        answer: Answer::VariablesSet {
-            versions: BTreeMap::from([(body.id.clone(), version)]),
-            refused: BTreeMap::new(),
+        answer: Answer::VariableRolledBack {
+            version,
+            position: context.position,
         },
         events: vec![Payload::VariableRolledBack {
             value,
@@ -41,6 +39,8 @@ pub(super) fn decide<R: Rows>(
             version,
             target_version: body.target_version,
             past: held.past_of_next(),
+            type_name: held.type_name,
+            access_json: held.access_json,
             id: held.id,
             name: held.name,
         }],

@@ -76,6 +76,8 @@ fn decide_one<R: Rows>(
         metadata: body.metadata.clone(),
         version: held.version + 1,
         past: held.past_of_next(),
+        type_name: held.type_name,
+        access_json: held.access_json,
         id: held.id,
         name: held.name,
     })

@@ -9,8 +9,11 @@ pub(super) fn decide<R: Rows>(
     living_session(rows, context, &body.session_id)?;
     let held = held_variable(rows, &body.session_id, &body.identifier)?;
     check_access(context, &held)?;
+    // Where the value is that the optimization leaves behind.
+    let position = held.chain.first().copied().unwrap_or(0);
+    let answer = |existed| Answer::OptimizationStopped { existed, position };
     let Some(lock) = held.lock_at(context.time_ms) else {
-        return Ok(Decision::unchanged(Answer::Done { existed: false }));
+        return Ok(Decision::unchanged(answer(false)));
     };
     let owns = if body.optimization_id.is_empty() {
         lock.is_owned_by(context.origin)
@@ -25,7 +28,7 @@ pub(super) fn decide<R: Rows>(
         .into());
     }
     Ok(Decision {
-        answer: Answer::Done { existed: true },
+        answer: answer(true),
         events: vec![Payload::OptimizationStopped {
             id: held.id.clone(),
             name: held.name.clone(),

@@ -44,6 +44,8 @@ fn payload(id: &str, name: &str, value: i64, first: u64) -> Payload {
         metadata: map(&[]),
         version: 2,
         past: past(first, 0),
+        type_name: "integer".into(),
+        access_json: String::new(),
     }
 }
 
@@ -75,6 +77,8 @@ fn setting_one_merges_the_metadata() {
         metadata: map(&[("both", "new"), ("new", "1")]),
         version: 2,
         past: past(2, 0),
+        type_name: "integer".into(),
+        access_json: String::new(),
     };
     assert_eq!(
         did,

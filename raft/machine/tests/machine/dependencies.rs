@@ -258,6 +258,8 @@ fn a_deleted_variable_s_dependencies_go_on_both_sides() {
         id: "var_b_3".into(),
         name: "b".into(),
         version: 1,
+        type_name: "integer".into(),
+        access_json: String::new(),
     };
     assert_eq!(did.payloads(), [&payload]);
     let a = VariableRow {

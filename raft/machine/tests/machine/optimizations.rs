@@ -350,7 +350,13 @@ fn an_optimization_is_stopped_by_its_id_its_principal_or_by_force() {
     ] {
         let mut machine = machine();
         let did = machine.by(who, carried, T0 + 5, stop("s", "var_v_2", id, force));
-        assert_eq!(did.outcome, Ok(Answer::Done { existed: true }));
+        assert_eq!(
+            did.outcome,
+            Ok(Answer::OptimizationStopped {
+                existed: true,
+                position: 2
+            })
+        );
         assert_eq!(did.payloads(), [&stopped(false)]);
         assert_eq!(
             did.changes,
@@ -362,13 +368,19 @@ fn an_optimization_is_stopped_by_its_id_its_principal_or_by_force() {
         );
         machine
             .by(who, carried, T0 + 5, stop("s", "v", id, force))
-            .only_answers(Answer::Done { existed: false });
+            .only_answers(Answer::OptimizationStopped {
+                existed: false,
+                position: 2,
+            });
         machine.check_replay();
     }
     // At its end there is nothing to stop.
     machine()
         .by("eve", "", T0 + LEASE_MS, stop("s", "v", "", false))
-        .only_answers(Answer::Done { existed: false });
+        .only_answers(Answer::OptimizationStopped {
+            existed: false,
+            position: 2,
+        });
 }
 
 #[test]

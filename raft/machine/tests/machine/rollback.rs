@@ -30,9 +30,9 @@ fn machine() -> Machine {
 }
 
 fn answer(version: u64) -> Answer {
-    Answer::VariablesSet {
-        versions: BTreeMap::from([("var_v_2".to_owned(), version)]),
-        refused: BTreeMap::new(),
+    Answer::VariableRolledBack {
+        version,
+        position: version + 1,
     }
 }
 
@@ -64,6 +64,8 @@ fn a_rollback_is_a_new_version() {
         version: 4,
         target_version: 1,
         past: past(4, 0),
+        type_name: "integer".into(),
+        access_json: String::new(),
     };
     assert_eq!(did.outcome, Ok(answer(4)));
     let request = Some(("r", answer(4)));

@@ -155,7 +155,9 @@ fn an_id_is_never_given_again() {
                 Payload::VariableDeleted {
                     id: row.id,
                     name: "v".into(),
-                    version: 1
+                    version: 1,
+                    type_name: "integer".into(),
+                    access_json: String::new(),
                 },
             )],
             changes: changed(vec![

@@ -12,4 +12,5 @@ pub(crate) use load::{Operation, Plan, load};
 pub(crate) use outage::{Outage, Write, median, outage};
 pub(crate) use row::Row;
 pub(crate) use spread::Spread;
+pub(crate) use tally::{Shards, Tally};
 pub(crate) use wire::{Caller, kind};

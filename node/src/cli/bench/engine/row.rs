@@ -16,6 +16,9 @@ pub(crate) struct Row {
     pub elapsed_s: f64,
     pub operations: u64,
     pub operations_per_s: f64,
+    /// What one operation touches.
+    pub items: usize,
+    pub items_per_s: f64,
     pub errors: BTreeMap<String, u64>,
     pub latency_us: Latency,
 }
@@ -42,6 +45,11 @@ impl Row {
     ) -> Self {
         let elapsed_s = tally.elapsed.as_secs_f64();
         let latency = &tally.latency_ns;
+        let operations_per_s = if elapsed_s > 0.0 {
+            tally.operations as f64 / elapsed_s
+        } else {
+            0.0
+        };
         let at = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1_000.0;
         Self {
             op: op.to_owned(),
@@ -50,11 +58,9 @@ impl Row {
             connections,
             elapsed_s,
             operations: tally.operations,
-            operations_per_s: if elapsed_s > 0.0 {
-                tally.operations as f64 / elapsed_s
-            } else {
-                0.0
-            },
+            operations_per_s,
+            items: 1,
+            items_per_s: operations_per_s,
             latency_us: Latency {
                 mean: latency.mean() / 1_000.0,
                 p50: at(0.5),
@@ -65,5 +71,11 @@ impl Row {
             },
             errors: tally.errors,
         }
+    }
+    /// The same, where one operation touches so many things.
+    pub fn with_items(mut self, items: usize) -> Self {
+        self.items = items;
+        self.items_per_s = self.operations_per_s * items as f64;
+        self
     }
 }

@@ -207,11 +207,14 @@ async fn they_end_on_every_node_after_their_last_change() {
     eventually("it is gone", || async {
         match read(&nodes[0], "", "short").await {
             Ok(program) => Err(program),
-            Err(status) => Ok(drop(refused(
-                Err::<(), _>(status),
-                Code::NotFound,
-                "Program not found: short",
-            ))),
+            Err(status) => {
+                refused(
+                    Err::<(), _>(status),
+                    Code::NotFound,
+                    "Program not found: short",
+                );
+                Ok(())
+            }
         }
     })
     .await;

@@ -12,8 +12,8 @@ pub(crate) struct Args {
     /// Its name or id
     name: String,
     /// The version whose value it takes
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    version: u64,
+    #[arg(value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    target: u64,
     /// Only if it is at this version
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
     if_version: Option<u64>,
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let rollback = Rollback {
-        target_version: args.version,
+        target_version: args.target,
         expected_version: args.if_version,
         metadata: args.meta.into_iter().collect(),
     };
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         .value;
     let sentence = format!(
         "{} is at version {}, with the value of version {}: {}",
-        variable.name, variable.version, args.version, variable.value
+        variable.name, variable.version, args.target, variable.value
     );
     context.output.done(&sentence, &shown::as_json(&variable))
 }

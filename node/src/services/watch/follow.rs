@@ -98,18 +98,8 @@ fn begin(
     let (position, _) = view.chain_head()?;
     let mut updates = Vec::new();
     if scope.identifiers.is_empty() {
-        let mut after: Option<String> = None;
-        while initial {
-            let rows = view.list_variables(session_id, after.as_deref(), READ_ROWS)?;
-            let last = rows.len() < READ_ROWS;
-            after = rows.last().map(|row| row.name.clone());
-            let seen = rows
-                .into_iter()
-                .filter(|row| look.check(Action::Watch, row).is_ok());
-            updates.extend(seen.map(|row| initial_value(row, position, look)));
-            if last {
-                break;
-            }
+        if initial {
+            updates = all(view, session_id, position, look)?;
         }
         return Ok(Begin { updates, position });
     }
@@ -124,6 +114,29 @@ fn begin(
         }
     }
     Ok(Begin { updates, position })
+}
+
+/// All variables of a session that may be watched.
+fn all(
+    view: &StateView<'_>,
+    session_id: &str,
+    position: u64,
+    look: &Look,
+) -> io::Result<Vec<VariableUpdate>> {
+    let mut updates = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let rows = view.list_variables(session_id, after.as_deref(), READ_ROWS)?;
+        let last = rows.len() < READ_ROWS;
+        after = rows.last().map(|row| row.name.clone());
+        let seen = rows
+            .into_iter()
+            .filter(|row| look.check(Action::Watch, row).is_ok());
+        updates.extend(seen.map(|row| initial_value(row, position, look)));
+        if last {
+            return Ok(updates);
+        }
+    }
 }
 
 fn initial_value(row: VariableRow, position: u64, look: &Look) -> VariableUpdate {

@@ -190,10 +190,7 @@ impl Client {
         let answer = self
             .call(Repeat::Deduplicated, Patience::Attempt, request, send)
             .await?;
-        Ok(answer.map(|answer| {
-            let cleaned = u64::try_from(answer.resources_cleaned).unwrap_or(0);
-            if answer.success { cleaned.max(1) } else { 0 }
-        }))
+        Ok(answer.map(|answer| u64::try_from(answer.resources_cleaned).unwrap_or(0)))
     }
 
     /// Use a session, so that it lives on; false where there is none.

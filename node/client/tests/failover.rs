@@ -1,102 +1,16 @@
 //! Failover, repeats and what is told of them, against nodes that answer from a script.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+mod fake;
+
 use std::time::Duration;
 
 use serde_json::json;
 use snakepit_client::{CallRequest, Client, ClientError, ClientOptions, Endpoint, EventQuery};
-use snakepit_proto::bridge::bridge_service_server::{BridgeService, BridgeServiceServer};
-use snakepit_proto::bridge::*;
 use snakepit_proto::headers;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::Code;
 
-/// What a node does with a request.
-#[derive(Clone, Debug)]
-enum Act {
-    Answer,
-    Fail(Code, &'static [(&'static str, &'static str)]),
-    FailNaming(Code, String),
-    Hang,
-}
-
-#[derive(Clone, Default)]
-struct Fake {
-    script: Arc<Mutex<VecDeque<Act>>>,
-    /// Request ids and principals, in the order they came.
-    seen: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Fake {
-    async fn start(acts: impl IntoIterator<Item = Act>) -> (Self, Endpoint) {
-        let fake = Self::default();
-        fake.script.lock().unwrap().extend(acts);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = listener.local_addr().unwrap().to_string().parse().unwrap();
-        let server = tonic::transport::Server::builder()
-            .add_service(BridgeServiceServer::new(fake.clone()))
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        tokio::spawn(server);
-        (fake, endpoint)
-    }
-
-    async fn act<Q, A: Default>(
-        &self,
-        request: Request<Q>,
-        answer: A,
-    ) -> Result<Response<A>, Status> {
-        let said = |name: &str| {
-            let value = request
-                .metadata()
-                .get(name)
-                .and_then(|value| value.to_str().ok());
-            value.unwrap_or("").to_owned()
-        };
-        let seen = (said(headers::REQUEST_ID), said(headers::PRINCIPAL));
-        self.seen.lock().unwrap().push(seen);
-        let act = self
-            .script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or(Act::Answer);
-        match act {
-            Act::Answer => {
-                let mut response = Response::new(answer);
-                response
-                    .metadata_mut()
-                    .insert(headers::INDEX, "42".parse().unwrap());
-                Ok(response)
-            }
-            Act::Fail(code, metadata) => {
-                let mut status = Status::new(code, "scripted");
-                for (name, value) in metadata {
-                    status.metadata_mut().insert(*name, value.parse().unwrap());
-                }
-                Err(status)
-            }
-            Act::FailNaming(code, leader) => {
-                let mut status = Status::new(code, "scripted");
-                status
-                    .metadata_mut()
-                    .insert(headers::LEADER, leader.parse().unwrap());
-                Err(status)
-            }
-            Act::Hang => std::future::pending().await,
-        }
-    }
-
-    fn ids(&self) -> Vec<String> {
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(id, _)| id.clone())
-            .collect()
-    }
-}
+use fake::{Act, Fake};
 
 fn client(endpoints: &[&Endpoint]) -> Client {
     let options = ClientOptions {
@@ -231,111 +145,4 @@ async fn a_service_that_is_not_there_is_told() {
         Some(Err(ClientError::Other(_)))
     ));
     assert!(events.next().await.is_none());
-}
-
-type Stream<T> = ReceiverStream<Result<T, Status>>;
-
-macro_rules! unscripted {
-    ($($name:ident: $request:ty => $answer:ty;)*) => {$(
-        fn $name<'a, 'b>(
-            &'a self,
-            _: Request<$request>,
-        ) -> std::pin::Pin<
-            Box<dyn Future<Output = Result<Response<$answer>, Status>> + Send + 'b>,
-        >
-        where
-            'a: 'b,
-            Self: 'b,
-        {
-            Box::pin(async { Err(Status::unimplemented("not in the script")) })
-        }
-    )*};
-}
-
-#[tonic::async_trait]
-impl BridgeService for Fake {
-    type ExecuteStreamingToolStream = Stream<ToolChunk>;
-    type WatchVariablesStream = Stream<VariableUpdate>;
-    type StreamTelemetryStream = Stream<TelemetryEvent>;
-
-    async fn initialize_session(
-        &self,
-        request: Request<InitializeSessionRequest>,
-    ) -> Result<Response<InitializeSessionResponse>, Status> {
-        let answer = InitializeSessionResponse {
-            success: true,
-            created: true,
-            ..Default::default()
-        };
-        self.act(request, answer).await
-    }
-
-    async fn cleanup_session(
-        &self,
-        request: Request<CleanupSessionRequest>,
-    ) -> Result<Response<CleanupSessionResponse>, Status> {
-        self.act(
-            request,
-            CleanupSessionResponse {
-                success: true,
-                resources_cleaned: 1,
-            },
-        )
-        .await
-    }
-
-    async fn get_session(
-        &self,
-        request: Request<GetSessionRequest>,
-    ) -> Result<Response<GetSessionResponse>, Status> {
-        self.act(request, GetSessionResponse::default()).await
-    }
-
-    async fn set_variable(
-        &self,
-        request: Request<SetVariableRequest>,
-    ) -> Result<Response<SetVariableResponse>, Status> {
-        let answer = SetVariableResponse {
-            success: true,
-            new_version: 7,
-            ..Default::default()
-        };
-        self.act(request, answer).await
-    }
-
-    async fn execute_tool(
-        &self,
-        request: Request<ExecuteToolRequest>,
-    ) -> Result<Response<ExecuteToolResponse>, Status> {
-        self.act(
-            request,
-            ExecuteToolResponse {
-                success: true,
-                ..Default::default()
-            },
-        )
-        .await
-    }
-
-    unscripted! {
-        ping: PingRequest => PingResponse;
-        heartbeat: HeartbeatRequest => HeartbeatResponse;
-        get_variable: GetVariableRequest => GetVariableResponse;
-        get_variables: BatchGetVariablesRequest => BatchGetVariablesResponse;
-        set_variables: BatchSetVariablesRequest => BatchSetVariablesResponse;
-        register_variable: RegisterVariableRequest => RegisterVariableResponse;
-        list_variables: ListVariablesRequest => ListVariablesResponse;
-        delete_variable: DeleteVariableRequest => DeleteVariableResponse;
-        execute_streaming_tool: ExecuteToolRequest => Stream<ToolChunk>;
-        register_tools: RegisterToolsRequest => RegisterToolsResponse;
-        get_exposed_elixir_tools: GetExposedElixirToolsRequest => GetExposedElixirToolsResponse;
-        execute_elixir_tool: ExecuteElixirToolRequest => ExecuteElixirToolResponse;
-        watch_variables: WatchVariablesRequest => Stream<VariableUpdate>;
-        add_dependency: AddDependencyRequest => AddDependencyResponse;
-        start_optimization: StartOptimizationRequest => StartOptimizationResponse;
-        stop_optimization: StopOptimizationRequest => StopOptimizationResponse;
-        get_variable_history: GetVariableHistoryRequest => GetVariableHistoryResponse;
-        rollback_variable: RollbackVariableRequest => RollbackVariableResponse;
-        stream_telemetry: Streaming<TelemetryControl> => Stream<TelemetryEvent>;
-    }
 }

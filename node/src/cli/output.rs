@@ -169,7 +169,7 @@ fn render(headers: &[&str], rows: Vec<Vec<Cell>>, styled: bool) -> String {
                 .is_some_and(|cell| cell.tone == Tone::Number)
         })
     };
-    let columns = rows.first().map_or(0, Vec::len);
+    let columns = rows.first().map_or(headers.len(), Vec::len);
     let numbers: Vec<bool> = (0..columns).map(is_number).collect();
     for row in rows {
         table.add_row(row.into_iter().map(styled_cell));
@@ -265,6 +265,11 @@ mod tests {
             told,
             "NODE  ROLE    ADDRESS\n   1  leader  127.0.0.1:7001\n  12  down    -"
         );
+    }
+
+    #[test]
+    fn empty_tables_have_headers() {
+        assert_eq!(render(&["node", "role"], Vec::new(), false), "NODE  ROLE");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! `snakepit var watch`: changes of variables as they come.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
 use snakepit_client::{Update, WatchQuery};
+use tokio::time::sleep;
 
 use super::super::error::CliError;
 use super::super::globals::Context;
@@ -14,6 +18,17 @@ use super::shown::{self, cause_json, through};
 const HEADERS: [&str; 8] = [
     "position", "time", "variable", "version", "value", "change", "who", "through",
 ];
+
+/// Changes that come with a value.
+const VALUED: [&str; 5] = [
+    "initial_value",
+    "registered",
+    "constraint_change",
+    "value_change",
+    "rollback",
+];
+/// After so much silence, what is known is printed.
+const SILENCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,15 +53,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     };
     let mut updates = context.client()?.watch_variables(query);
     let mut columns = Columns::new(HEADERS);
-    // The header: whoever looks sees that it has begun.
-    if !context.output.is_json() {
-        columns.flush()?;
-    }
-    let mut position = 0;
+    let mut stop = pin!(tokio::signal::ctrl_c());
+    let (mut position, mut waiting) = (0, false);
     let ended = loop {
         let update = tokio::select! {
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            _ = &mut stop => break Ok(()),
             update = updates.next() => update,
+            () = sleep(SILENCE), if waiting => {
+                columns.flush()?;
+                waiting = false;
+                continue;
+            }
         };
         let update = match update {
             Some(Ok(update)) => update,
@@ -58,8 +75,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             context.output.json_line(&as_json(&update))?;
         } else {
             columns.row(row(&update))?;
+            waiting = true;
         }
     };
+    if waiting {
+        columns.flush()?;
+    }
     if position > 0 {
         note(&format!("go on with --after {position}"));
     }
@@ -68,10 +89,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 
 fn row(update: &Update) -> [String; HEADERS.len()] {
     let variable = &update.variable;
-    let value = if update.kind == "deleted" {
-        String::new()
-    } else {
+    let value = if VALUED.contains(&update.kind.as_str()) {
         cut(&variable.value.to_string(), 60)
+    } else {
+        String::new()
     };
     let position = match update.position {
         0 => String::new(),

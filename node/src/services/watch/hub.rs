@@ -32,7 +32,7 @@ struct Inner {
     running: bool,
 }
 
-/// What one watch gets: all changes of its session behind a position.
+/// What one watch gets: all changes of its session behind a position, and maybe some before it.
 pub(super) struct Subscription {
     pub(super) changes: broadcast::Receiver<Arc<Change>>,
     pub(super) behind: u64,
@@ -91,9 +91,13 @@ impl Hub {
             .feeds
             .entry(session_id.to_owned())
             .or_insert_with(|| broadcast::channel(hub.updates_max).0);
+        let changes = feed.subscribe();
+        // Events that are being read now were read before the feed was there: up to the head as it is after
+        // that, the log has them, and what comes twice is dropped.
+        let behind = inner.position.max(node.state.head().position);
         Ok(Subscription {
-            changes: feed.subscribe(),
-            behind: inner.position,
+            changes,
+            behind,
             _place: place,
         })
     }

@@ -470,11 +470,19 @@ async fn a_stop_lets_calls_end_and_refuses_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_kills_what_does_not_end_in_time() {
-    let rig = Rig::new(|settings| settings.drain_timeout_ms = 200).await;
-    let pools = rig.pools.clone();
-    let running =
-        tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
-    rig.busy().await;
+    let rig = Rig::new(|settings| {
+        settings.adapter = "holder".into();
+        settings.drain_timeout_ms = 200;
+    })
+    .await;
+    let (pools, mark) = (rig.pools.clone(), rig.folder.path().join("mark"));
+    let path = format!("\"{}\"", mark.display());
+    let running = tokio::spawn(async move {
+        let arguments = [("path", path.as_str()), ("ms", "60000")];
+        pools.call(call("mark_and_sleep", &arguments)).await
+    });
+    // A worker that has the call may not have begun it yet; what it has not begun is not done.
+    eventually("the tool runs", || mark.exists().then_some(())).await;
     let began = Instant::now();
     rig.stop().await;
     assert!(

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use snakepit_proto::bridge::ToolSpec;
-use snakepit_proto::cluster;
+use snakepit_proto::{cluster, peer};
 
 use super::call::{Capacity, PoolReadiness};
 use super::dispatch::Pools;
@@ -55,6 +55,24 @@ impl Pools {
             capacity.queued += state.queued();
         }
         capacity
+    }
+
+    /// What each pool can take now, as other nodes are told.
+    pub fn capacities(&self) -> Vec<peer::PoolCapacity> {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let of = |pool: &std::sync::Arc<Pool>| {
+            let state = pool.state();
+            peer::PoolCapacity {
+                name: pool.settings.name.clone(),
+                tools: state.specs().cloned().collect(),
+                slots: count(state.slots()),
+                free: count(state.free()),
+                queued: count(state.queued()),
+                running: count(state.running()),
+                ..peer::PoolCapacity::default()
+            }
+        };
+        self.inner.pools.iter().map(of).collect()
     }
 
     /// What the node can take now of one tool; None where no pool offers it.

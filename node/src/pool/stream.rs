@@ -94,6 +94,7 @@ impl Stream for CallStream {
                     data: chunk.data,
                     is_final: chunk.is_final,
                     metadata: chunk.metadata,
+                    ..ToolChunk::default()
                 })
             }
             Some(Err(error)) => {

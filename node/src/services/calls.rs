@@ -1,5 +1,6 @@
 //! Calls of tools that another node took and this one runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk};
@@ -50,13 +51,16 @@ impl calls_server::Calls for CallService {
         &self,
         _request: Request<peer::CapacityRequest>,
     ) -> Result<Response<peer::CapacityResponse>, Status> {
-        let capacity = self.0.pools.capacity();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Response::new(peer::CapacityResponse {
-            tools: self.0.pools.tools(),
-            slots: count(capacity.slots),
-            free: count(capacity.free),
-            queued: count(capacity.queued),
+            pools: self.0.pools.capacities(),
+            labels: BTreeMap::new(),
         }))
+    }
+
+    async fn call_state(
+        &self,
+        _request: Request<peer::CallStateRequest>,
+    ) -> Result<Response<peer::CallStateResponse>, Status> {
+        Ok(Response::new(peer::CallStateResponse { known: false }))
     }
 }

@@ -69,6 +69,7 @@ impl cluster_server::Cluster for ClusterService {
                 .collect(),
             workers: count(workers.iter().map(|pool| pool.size)),
             workers_ready: count(workers.iter().map(|pool| pool.ready)),
+            labels: BTreeMap::new(),
         }))
     }
 
@@ -164,6 +165,34 @@ impl cluster_server::Cluster for ClusterService {
         Ok(Response::new(cluster::ListWorkersResponse {
             workers: self.0.pools.workers(),
         }))
+    }
+
+    async fn control_workers(
+        &self,
+        _request: Request<cluster::ControlWorkersRequest>,
+    ) -> Result<Response<cluster::ControlWorkersResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_pools(
+        &self,
+        _request: Request<cluster::ListPoolsRequest>,
+    ) -> Result<Response<cluster::ListPoolsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn put_pool(
+        &self,
+        _request: Request<cluster::PutPoolRequest>,
+    ) -> Result<Response<cluster::PutPoolResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn remove_pool(
+        &self,
+        _request: Request<cluster::RemovePoolRequest>,
+    ) -> Result<Response<cluster::RemovePoolResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
 

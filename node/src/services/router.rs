@@ -97,6 +97,7 @@ impl Routed {
             principal: self.principal,
             origin: self.origin,
             request_id: self.request_id,
+            ..peer::RoutedCall::default()
         }
     }
 
@@ -138,9 +139,15 @@ impl Node {
     fn elsewhere(&self, tool: &str) -> Option<u64> {
         match self.pools.capacity_for(tool) {
             Some(here) if here.free > 0 => None,
-            Some(_) => self.peers.freest(tool, true),
-            None => self.peers.freest(tool, false),
+            Some(_) => self.freest(tool, 1),
+            None => self.freest(tool, 0),
         }
+    }
+
+    fn freest(&self, tool: &str, least: u32) -> Option<u64> {
+        let loads = self.peers.loads(tool).into_iter();
+        let best = loads.max_by_key(|load| load.free)?;
+        (best.free >= least).then_some(best.node)
     }
 
     /// Run a call where there is room for it.
@@ -193,6 +200,7 @@ impl Node {
             node_id: self.id(),
             worker_id: outcome.worker_id,
             call_id,
+            ..ExecuteToolResponse::default()
         }
     }
 

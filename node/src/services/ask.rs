@@ -94,6 +94,14 @@ impl Node {
         })
     }
 
+    /// A request that the node makes itself, for somebody.
+    pub(super) fn own_ask(&self, principal: &str) -> Result<Ask, Failure> {
+        let mut ask = self.ask(&MetadataMap::new())?;
+        let origin = Arc::make_mut(&mut ask.origin);
+        origin.principal.name = principal.to_owned();
+        Ok(ask)
+    }
+
     /// The deadline that the caller named, however late it is: calls of tools may take longer than requests.
     pub(super) fn named_deadline(metadata: &MetadataMap) -> Result<Option<Duration>, Failure> {
         Ok(timeout(metadata)?.map(ahead))

@@ -8,8 +8,9 @@ mod cluster;
 mod history;
 mod looks;
 mod peers;
+mod pools;
 mod ready;
-mod router;
+mod route;
 mod sessions;
 mod status;
 mod touch;
@@ -31,12 +32,14 @@ pub use bridge::Bridge;
 pub use calls::CallService;
 pub use cluster::ClusterService;
 pub use peers::Peers;
+pub use pools::wanted_pools;
 pub use ready::Readiness;
 pub use sessions::SessionService;
 pub use status::Failure;
 
 use self::wire::Look;
 use crate::config::Settings;
+use crate::labels::Labels;
 use crate::pool::Pools;
 
 /// One node, as its services see it.
@@ -51,9 +54,12 @@ pub struct Node {
     pub pools: Pools,
     /// The other nodes' workers.
     pub peers: Peers,
+    /// What it has, for pools to be placed by.
+    pub labels: Labels,
     /// When it began.
     pub started: Instant,
     requests: Arc<Semaphore>,
+    calls: route::CallLog,
     touches: touch::Touches,
     watches: watch::Hub,
     /// When a leader last confirmed a read.
@@ -77,6 +83,7 @@ impl Node {
         state: Arc<StateStore>,
         pools: Pools,
         peers: Peers,
+        labels: Labels,
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
@@ -87,8 +94,10 @@ impl Node {
             state,
             pools,
             peers,
+            labels,
             started: Instant::now(),
             requests,
+            calls: route::CallLog::default(),
             touches,
             watches,
             confirmed: Mutex::default(),

@@ -7,7 +7,7 @@ use tonic::Response;
 use tonic::metadata::MetadataMap;
 
 use crate::pool::CallErrorKind;
-use crate::services::router::Routed;
+use crate::services::route::Routed;
 use crate::services::{Ask, Failure, Node};
 
 /// Runs a tool of any pool of the cluster. A tool that is unknown is an answer, not an error, as in Snakepit.

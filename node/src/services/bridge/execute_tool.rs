@@ -4,7 +4,7 @@ use snakepit_proto::bridge::{ExecuteToolRequest, ExecuteToolResponse};
 use tonic::Response;
 use tonic::metadata::MetadataMap;
 
-use crate::services::router::Routed;
+use crate::services::route::Routed;
 use crate::services::{Ask, Failure, Node};
 
 pub(super) async fn answer(

@@ -1,7 +1,8 @@
 //! How the machine reads and changes rows.
 
 use crate::{
-    Answer, HeadRow, Kept, ProgramRow, Row, RowKey, RowPrefix, SessionRow, ToolRow, VariableRow,
+    Answer, HeadRow, Kept, PoolRow, ProgramRow, Row, RowKey, RowPrefix, SessionRow, ToolRow,
+    VariableRow,
 };
 
 /// A row could not be read: the store failed, or what it holds is not what its key says.
@@ -115,6 +116,16 @@ pub trait RowsExt: Rows {
         match self.get(&key)? {
             None => Ok(None),
             Some(Row::Tool(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    /// A pool of the cluster.
+    fn pool(&self, name: &str) -> Result<Option<PoolRow>, RowsError> {
+        let key = RowKey::Pool(name.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Pool(row)) => Ok(Some(row)),
             Some(_) => Err(misfit(&key)),
         }
     }

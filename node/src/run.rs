@@ -24,6 +24,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
+use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
     AuditService, Bridge, CallService, ClusterService, Node, Peers, Readiness, SessionService,
@@ -68,7 +69,9 @@ pub async fn node(flags: Flags) -> anyhow::Result<()> {
     let settings = Settings::load(&flags, environment())?;
     if flags.print_config {
         use std::io::Write as _;
-        io::stdout().write_all(settings.render().as_bytes())?;
+        let labels = Labels::detect(&settings).await;
+        let text = settings.render() + &labels.render();
+        io::stdout().write_all(text.as_bytes())?;
         return Ok(());
     }
     telemetry::init_log(&settings.log, settings.node.id)?;
@@ -103,6 +106,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let listeners = Listeners::bind(&settings).await?;
     let metrics = telemetry::Metrics::install()?;
     tokio::spawn(telemetry::upkeep(metrics.clone(), stop.clone()));
+    let traces = telemetry::init_traces(&settings)?;
+    let labels = Labels::detect(&settings).await;
 
     let opened = settings.clone();
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
@@ -112,7 +117,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
     let pools = Pools::start(settings.pools.clone(), settings.node.id, socket)?;
     let peers = Peers::start(&settings, &stop);
-    let node = Node::new(settings, group, stores.state.clone(), pools, peers);
+    let node = Node::new(settings, group, stores.state.clone(), pools, peers, labels);
     tracing::info!(cluster = node.settings.node.cluster_id, data = %node.settings.node.data_dir.display(), "the node is up");
 
     // The peers' and the workers' servers end last: requests under way need both.
@@ -144,9 +149,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     node.pools
         .drain_and_stop(Instant::now() + REQUESTS_GRACE)
         .await;
+    telemetry::events::close();
     node.group.stop().await;
     late.cancel();
     while servers.join_next().await.is_some() {}
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("the node has stopped");
     // Held until here: the lock on the data directory.
     drop(lock);

@@ -70,7 +70,9 @@ pub async fn node(flags: Flags) -> anyhow::Result<()> {
     let settings = Settings::load(&flags, environment())?;
     if flags.print_config {
         use std::io::Write as _;
-        io::stdout().write_all(settings.render().as_bytes())?;
+        let labels = Labels::detect(&settings).await;
+        let text = settings.render() + &labels.render();
+        io::stdout().write_all(text.as_bytes())?;
         return Ok(());
     }
     telemetry::init_log(&settings.log, settings.node.id)?;
@@ -105,7 +107,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let listeners = Listeners::bind(&settings).await?;
     let metrics = telemetry::Metrics::install()?;
     tokio::spawn(telemetry::upkeep(metrics.clone(), stop.clone()));
-
+    let traces = telemetry::init_traces(&settings)?;
     let labels = Labels::detect(&settings).await;
     let opened = settings.clone();
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
@@ -153,9 +155,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         .await;
     recorded.cancel();
     let _ = recorder.await;
+    telemetry::events::close();
     node.group.stop().await;
     late.cancel();
     while servers.join_next().await.is_some() {}
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("the node has stopped");
     // Held until here: the lock on the data directory.
     drop(lock);

@@ -232,7 +232,9 @@ impl Peers {
 
     /// Whether a node answers.
     pub fn reaches(&self, node: u64) -> bool {
-        self.peers.get(&node).is_some_and(|peer| peer.seen().is_some())
+        self.peers
+            .get(&node)
+            .is_some_and(|peer| peer.seen().is_some())
     }
 
     /// Whether a node still has a call; None where it does not answer.

@@ -20,9 +20,10 @@ pub(super) const DEADLINES: &str = "deadlines";
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
 pub(super) const TOOLS: &str = "tools";
+pub(super) const POOLS: &str = "pools";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 10] = [
+pub(super) const ALL: [&str; 11] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
@@ -32,6 +33,7 @@ pub(super) const ALL: [&str; 10] = [
     PROGRAMS,
     PROGRAM_DEADLINES,
     TOOLS,
+    POOLS,
     META,
 ];
 
@@ -58,6 +60,7 @@ pub(super) fn of_rows(column: RowColumn) -> &'static str {
         RowColumn::Programs => PROGRAMS,
         RowColumn::ProgramDeadlines => PROGRAM_DEADLINES,
         RowColumn::Tools => TOOLS,
+        RowColumn::Pools => POOLS,
     }
 }
 
@@ -67,7 +70,12 @@ pub(super) fn open(path: &Path) -> io::Result<DB> {
 }
 
 pub(super) fn open_read_only(path: &Path) -> io::Result<DB> {
-    DB::open_cf_descriptors_read_only(&instance(), path, columns(), false).map_err(rocks(&format!(
+    // Another release's state may lack a column: it is opened without, so that its format can be told.
+    let mut columns = columns();
+    if let Ok(there) = DB::list_cf(&Options::default(), path) {
+        columns.retain(|column| there.iter().any(|name| name == column.name()));
+    }
+    DB::open_cf_descriptors_read_only(&instance(), path, columns, false).map_err(rocks(&format!(
         "open the state in {} for reading",
         path.display()
     )))

@@ -146,7 +146,8 @@ fn work() -> impl Strategy<Value = Body> {
     let session = one_session;
     let place = || prop_oneof![2 => session(), 1 => Just("")];
     let pool = || prop::sample::select(vec!["p", "q", "r"]);
-    let worker = || prop::sample::select(vec!["v", "w", "x"]);
+    let bound = || prop::sample::select(vec!["p", "q"]);
+    let worker = || prop::sample::select(vec!["v", "w"]);
     let call = || prop::sample::select(vec!["c", "d", ""]);
     let put = (
         pool(),
@@ -164,9 +165,9 @@ fn work() -> impl Strategy<Value = Body> {
             })
         }),
         8 => pool().prop_map(remove_pool),
-        3 => (session(), pool(), worker(), worker())
+        3 => (session(), bound(), worker(), worker())
             .prop_map(|(session, pool, worker, replaces)| bind(session, pool, worker, replaces)),
-        6 => (session(), pool(), worker())
+        9 => (session(), bound(), worker())
             .prop_map(|(session, pool, worker)| unbind(session, pool, worker)),
         1 => (place(), call()).prop_map(|(place, call)| Body::StartCall(call_start(place, call))),
         1 => (place(), call()).prop_map(|(place, call)| Body::EndCall(call_end(place, call))),

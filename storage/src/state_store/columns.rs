@@ -130,3 +130,26 @@ fn column(name: &str, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table);
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::super::db::StateDb;
+    use super::*;
+    use crate::codec::meta;
+
+    #[test]
+    fn an_earlier_state_that_lacks_a_column_is_refused_by_its_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = DB::open_cf(&instance(), dir.path(), [META, SESSIONS]).unwrap();
+        let column = db.cf_handle(META).unwrap();
+        db.put_cf(column, meta::FORMAT_KEY, [meta::FORMAT - 1])
+            .unwrap();
+        drop(db);
+        let error = StateDb::open_read_only(dir.path()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let told = "the state has format version 2, this build knows 3; hint: run the release that wrote it";
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}

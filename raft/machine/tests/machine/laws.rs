@@ -133,8 +133,8 @@ fn other_body() -> impl Strategy<Value = Body> {
             let ttl_ms = if session.is_empty() != odd { 2_000 } else { 0 };
             put_program(session, id, value, ttl_ms)
         }),
-        2 => (place(), program()).prop_map(|(session, id)| delete_program(session, id)),
-        1 => program().prop_map(expire_program),
+        3 => (place(), program()).prop_map(|(session, id)| delete_program(session, id)),
+        2 => program().prop_map(expire_program),
         4 => (session(), prop::sample::select(vec!["w", "x"]), tools)
             .prop_map(|(session, worker, tools)| register_tools(session, worker, &tools)),
         1 => prop::sample::select(&SESSIONS[1..]).prop_map(force_delete),
@@ -146,7 +146,8 @@ fn work() -> impl Strategy<Value = Body> {
     let session = one_session;
     let place = || prop_oneof![2 => session(), 1 => Just("")];
     let pool = || prop::sample::select(vec!["p", "q", "r"]);
-    let worker = || prop::sample::select(vec!["v", "w", "x"]);
+    let bound = || prop::sample::select(vec!["p", "q"]);
+    let worker = || prop::sample::select(vec!["v", "w"]);
     let call = || prop::sample::select(vec!["c", "d", ""]);
     let put = (
         pool(),
@@ -155,7 +156,7 @@ fn work() -> impl Strategy<Value = Body> {
         any::<bool>(),
     );
     prop_oneof![
-        3 => put.prop_map(|(name, definition, expected_version, create_only)| {
+        6 => put.prop_map(|(name, definition, expected_version, create_only)| {
             Body::PutPool(PutPool {
                 name: name.into(),
                 definition_json: definition.into(),
@@ -163,10 +164,10 @@ fn work() -> impl Strategy<Value = Body> {
                 create_only: create_only && expected_version == 0,
             })
         }),
-        2 => pool().prop_map(remove_pool),
-        4 => (session(), pool(), worker(), worker())
+        8 => pool().prop_map(remove_pool),
+        3 => (session(), bound(), worker(), worker())
             .prop_map(|(session, pool, worker, replaces)| bind(session, pool, worker, replaces)),
-        2 => (session(), pool(), worker())
+        9 => (session(), bound(), worker())
             .prop_map(|(session, pool, worker)| unbind(session, pool, worker)),
         1 => (place(), call()).prop_map(|(place, call)| Body::StartCall(call_start(place, call))),
         1 => (place(), call()).prop_map(|(place, call)| Body::EndCall(call_end(place, call))),
@@ -206,7 +207,7 @@ fn body() -> impl Strategy<Value = Body> {
         2 => (session(), identifier()).prop_map(|(session, identifier)| delete_variable(session, &identifier)),
         2 => imported(),
         80 => other_body(),
-        20 => work(),
+        16 => work(),
     ]
 }
 

@@ -1,6 +1,5 @@
 //! Calls of tools that another node took and this one runs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk};
@@ -9,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::Node;
 use super::bridge::Answers;
-use super::router::Routed;
+use super::route::Routed;
 
 /// Serves [`calls_server::Calls`].
 #[derive(Clone, Debug)]
@@ -53,14 +52,16 @@ impl calls_server::Calls for CallService {
     ) -> Result<Response<peer::CapacityResponse>, Status> {
         Ok(Response::new(peer::CapacityResponse {
             pools: self.0.pools.capacities(),
-            labels: BTreeMap::new(),
+            labels: self.0.labels.to_map(),
         }))
     }
 
     async fn call_state(
         &self,
-        _request: Request<peer::CallStateRequest>,
+        request: Request<peer::CallStateRequest>,
     ) -> Result<Response<peer::CallStateResponse>, Status> {
-        Ok(Response::new(peer::CallStateResponse { known: false }))
+        let call_id = request.into_inner().call_id;
+        let known = self.0.calls.has(&call_id) || self.0.pools.has_call(&call_id);
+        Ok(Response::new(peer::CallStateResponse { known }))
     }
 }

@@ -9,14 +9,14 @@ use futures_util::{Stream, StreamExt};
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk, ToolSpec};
 use snakepit_proto::headers;
 use snakepit_proto::peer::calls_client::CallsClient;
-use snakepit_proto::peer::{CallStateRequest, CapacityRequest, CapacityResponse, RoutedCall};
+use snakepit_proto::peer::{CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::config::Settings;
-use crate::pool::ANY_TOOL;
+use crate::pool::{ANY_TOOL, Affinity, Journal};
 
 /// Time between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -184,8 +184,38 @@ impl Peers {
         self.peers.iter().flat_map(loads).collect()
     }
 
-    /// The workers of a pool on the other nodes, each with its node.
-    pub fn workers(&self, pool: &str) -> Vec<(u64, String)> {
+    /// Which worker a session's calls go to in a pool, as the first of its nodes says.
+    pub fn affinity(&self, pool: &str) -> Option<Affinity> {
+        self.peers.values().find_map(|peer| {
+            let seen = peer.seen();
+            let known = seen.as_ref()?.pools.iter().find(|known| known.name == pool)?;
+            Affinity::named(&known.affinity)
+        })
+    }
+
+    /// What the log keeps of a tool's calls, as the first pool that offers it says.
+    pub fn journal(&self, tool: &str, named: &str) -> Option<Journal> {
+        self.peers.values().find_map(|peer| {
+            let seen = peer.seen();
+            let offers = |pool: &&PoolCapacity| {
+                let fits = |spec: &ToolSpec| spec.name == tool || spec.name == ANY_TOOL;
+                (named.is_empty() || pool.name == named) && pool.tools.iter().any(fits)
+            };
+            let known = seen.as_ref()?.pools.iter().find(offers)?;
+            Journal::named(&known.journal)
+        })
+    }
+
+    /// Whether a tool's author says that it may run twice.
+    pub fn marked_idempotent(&self, tool: &str) -> bool {
+        self.tools().iter().any(|(_, spec)| {
+            let mark = spec.metadata.get("idempotent");
+            spec.name == tool && mark.is_some_and(|mark| mark == "true")
+        })
+    }
+
+    /// The workers of a pool on the other nodes, each with its node, and whether it is thought to be free.
+    pub fn workers(&self, pool: &str) -> Vec<(u64, String, bool)> {
         let mut workers = Vec::new();
         for (id, peer) in &*self.peers {
             let seen = peer.seen();
@@ -194,7 +224,7 @@ impl Peers {
             workers.extend(
                 of_pool
                     .flat_map(|pool| &pool.workers)
-                    .map(|worker| (*id, worker.id.clone())),
+                    .map(|worker| (*id, worker.id.clone(), worker.free > 0)),
             );
         }
         workers
@@ -202,7 +232,9 @@ impl Peers {
 
     /// Whether a node answers.
     pub fn reaches(&self, node: u64) -> bool {
-        self.peers.get(&node).is_some_and(|peer| peer.seen().is_some())
+        self.peers
+            .get(&node)
+            .is_some_and(|peer| peer.seen().is_some())
     }
 
     /// Whether a node still has a call; None where it does not answer.

@@ -83,4 +83,45 @@ pub enum Answer {
         /// Programs that it has.
         programs: u64,
     },
+    /// To `PutPool`.
+    PoolPut {
+        /// 1 for a new pool.
+        version: u64,
+    },
+    /// To `BindWorker`: the binding that holds.
+    WorkerBound {
+        /// The node of the worker.
+        node: u64,
+        /// The worker.
+        worker: String,
+        /// False where it is another one than was asked for, to which the session was bound before.
+        bound: bool,
+    },
+    /// To `StartCall`.
+    CallStarted {
+        /// The call.
+        call_id: String,
+        /// The node that took it.
+        node: u64,
+        /// Position of the event.
+        position: u64,
+    },
+    /// To `EndCall`.
+    CallEnded {
+        /// One of [`crate::CALL_OUTCOMES`].
+        outcome: String,
+        /// The encoded response, where it was given.
+        result: Vec<u8>,
+        /// Position of the event.
+        position: u64,
+    },
+    /// To `PutChunks`.
+    CallChunksPut {
+        /// Position of the event.
+        position: u64,
+        /// Number of the first chunk in its stream, from 0.
+        first: u64,
+        /// How many there are.
+        count: u64,
+    },
 }

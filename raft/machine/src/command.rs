@@ -8,6 +8,14 @@ use crate::event::Principal;
 use crate::row::SessionConfig;
 use crate::{Limits, Value};
 
+mod bindings;
+mod calls;
+mod pools;
+
+pub use bindings::{BindWorker, UnbindWorker};
+pub use calls::{CALL_OUTCOMES, CallChunks, CallEnd, CallRecord, CallStart, RecordCalls};
+pub use pools::{PutPool, RemovePool};
+
 /// What one Raft log entry holds: commands, stamped by the leader that proposed them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
@@ -86,6 +94,22 @@ pub enum Body {
     RegisterTools(RegisterTools),
     /// See [`ImportSession`].
     ImportSession(ImportSession),
+    /// See [`PutPool`].
+    PutPool(PutPool),
+    /// See [`RemovePool`].
+    RemovePool(RemovePool),
+    /// See [`BindWorker`].
+    BindWorker(BindWorker),
+    /// See [`UnbindWorker`].
+    UnbindWorker(UnbindWorker),
+    /// See [`CallStart`].
+    StartCall(CallStart),
+    /// See [`CallEnd`].
+    EndCall(CallEnd),
+    /// See [`CallChunks`].
+    PutChunks(CallChunks),
+    /// See [`RecordCalls`].
+    RecordCalls(RecordCalls),
 }
 
 impl Body {
@@ -107,9 +131,17 @@ impl Body {
             Self::StopOptimization(body) => &body.session_id,
             Self::PutProgram(body) => &body.session_id,
             Self::DeleteProgram(body) => &body.session_id,
-            Self::ExpireProgram(_) => "",
+            Self::ExpireProgram(_)
+            | Self::PutPool(_)
+            | Self::RemovePool(_)
+            | Self::RecordCalls(_) => "",
             Self::RegisterTools(body) => &body.session_id,
             Self::ImportSession(body) => &body.session_id,
+            Self::BindWorker(body) => &body.session_id,
+            Self::UnbindWorker(body) => &body.session_id,
+            Self::StartCall(body) => &body.session_id,
+            Self::EndCall(body) => &body.session_id,
+            Self::PutChunks(body) => &body.session_id,
         }
     }
 

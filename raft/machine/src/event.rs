@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::row::SessionConfig;
-use crate::{Answer, Value};
+use crate::{Answer, CallRecord, Value};
 
 /// One change, with who made it and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,6 +240,114 @@ pub enum Payload {
         /// What they are, by name: an encoded `snakepit.bridge.ToolSpec`.
         tools: BTreeMap<String, Vec<u8>>,
     },
+    /// A pool of the cluster was defined, for the first time or anew.
+    PoolPut {
+        /// Its name.
+        name: String,
+        /// Its settings, a JSON object.
+        definition_json: String,
+        /// From 1, one more with each definition.
+        version: u64,
+    },
+    /// A pool of the cluster was removed.
+    PoolRemoved {
+        /// Its name.
+        name: String,
+        /// Its last version.
+        version: u64,
+    },
+    /// A session's calls in a pool go to one worker from now on.
+    WorkerBound {
+        /// The pool.
+        pool: String,
+        /// The worker's node.
+        node: u64,
+        /// The worker.
+        worker: String,
+    },
+    /// A session's calls in a pool may go to any worker again.
+    WorkerUnbound {
+        /// The pool.
+        pool: String,
+        /// The worker to which they went.
+        worker: String,
+        /// That worker's node.
+        node: u64,
+    },
+    /// A call is about to be run; the event is of the session to which its pool's journal belongs, or of none.
+    CallStarted {
+        /// The session that the call names; empty where none.
+        of_session: String,
+        /// The call.
+        call_id: String,
+        /// Where it is to run.
+        pool: String,
+        /// What it calls.
+        tool: String,
+        /// The tool's version; empty where it has none.
+        tool_version: String,
+        /// Names what must be done once, whoever asks for it; empty where nothing must.
+        idempotency_key: String,
+        /// What it brings, encoded; empty unless it is journaled in full.
+        arguments: Vec<u8>,
+        /// blake3 of that, 32 bytes; empty where it was not made.
+        arguments_digest: Vec<u8>,
+        /// Time that it has, in milliseconds.
+        deadline_ms: u64,
+        /// From 1, one more each time that it is begun.
+        attempt: u32,
+    },
+    /// A call came to its end.
+    CallEnded {
+        /// The session that the call names; empty where none.
+        of_session: String,
+        /// The call.
+        call_id: String,
+        /// Where it ran.
+        pool: String,
+        /// What it called.
+        tool: String,
+        /// The worker that ran it; empty where none did.
+        worker: String,
+        /// The node of that worker.
+        node: u64,
+        /// One of [`crate::CALL_OUTCOMES`].
+        outcome: String,
+        /// The type of the error that ended it; empty where none did.
+        error_type: String,
+        /// The response, encoded; empty unless it is journaled in full or to be given again.
+        result: Vec<u8>,
+        /// blake3 of that, 32 bytes; empty where it was not made.
+        result_digest: Vec<u8>,
+        /// Time in the worker, in microseconds.
+        duration_us: u64,
+        /// Time before that, in microseconds.
+        queued_us: u64,
+        /// Chunks of its stream.
+        chunks: u64,
+        /// How often it was begun.
+        attempts: u32,
+        /// As when it started.
+        idempotency_key: String,
+    },
+    /// A call's stream went on.
+    CallChunksPut {
+        /// The session that the call names; empty where none.
+        of_session: String,
+        /// The call.
+        call_id: String,
+        /// Number of the batch in the stream, from 0.
+        batch: u64,
+        /// Number of the first chunk in the stream, from 0.
+        first: u64,
+        /// The chunks, encoded.
+        chunks: Vec<Vec<u8>>,
+    },
+    /// Calls had come to their ends.
+    CallsRecorded {
+        /// Which, and how.
+        calls: Vec<CallRecord>,
+    },
 }
 
 /// Where earlier versions of a variable are: positions of events, 0 where there is none. Version `v` knows
@@ -273,6 +381,14 @@ impl Payload {
             Self::ProgramDeleted { .. } => "ProgramDeleted",
             Self::ProgramExpired { .. } => "ProgramExpired",
             Self::ToolsRegistered { .. } => "ToolsRegistered",
+            Self::PoolPut { .. } => "PoolPut",
+            Self::PoolRemoved { .. } => "PoolRemoved",
+            Self::WorkerBound { .. } => "WorkerBound",
+            Self::WorkerUnbound { .. } => "WorkerUnbound",
+            Self::CallStarted { .. } => "CallStarted",
+            Self::CallEnded { .. } => "CallEnded",
+            Self::CallChunksPut { .. } => "CallChunksPut",
+            Self::CallsRecorded { .. } => "CallsRecorded",
         }
     }
 }

@@ -12,6 +12,21 @@ pub const LEASE_MIN_MS: u64 = 1_000;
 pub const LEASE_MAX_MS: u64 = 24 * 3_600_000;
 /// Longest id of a worker that registers tools, in bytes.
 pub const WORKER_ID_BYTES_MAX: usize = 1_024;
+/// Longest name of a pool of the cluster, in bytes.
+pub const POOL_NAME_BYTES_MAX: usize = 64;
+/// Pools in which one session may be bound to a worker.
+pub const BINDINGS_PER_SESSION_MAX: usize = 64;
+/// Bytes that the arguments or the result of a call, or a batch of its chunks, may have above
+/// [`Limits::value_bytes_max`].
+pub const CALL_EXTRA_BYTES_MAX: u64 = 64 << 10;
+/// Longest name of the type of an error that ended a call, in bytes.
+pub const ERROR_TYPE_BYTES_MAX: usize = 1_024;
+/// Bytes of a digest of a call's arguments or result, where there is one.
+pub const DIGEST_BYTES: usize = 32;
+/// Calls that one record may hold.
+pub const RECORDED_CALLS_MAX: usize = 1_024;
+/// Chunks of a call that are put at once.
+pub const CHUNKS_PER_BATCH_MAX: usize = 1_024;
 
 /// Limits that the leader stamps on a proposal, so that all nodes decide by the same numbers even while
 /// their settings differ.
@@ -41,6 +56,10 @@ pub struct Limits {
     pub global_programs_max: u64,
     /// Tools that may be registered in one session.
     pub tools_per_session_max: u64,
+    /// Pools of the cluster that may exist at once.
+    pub pools_max: u64,
+    /// Size of one pool's definition, in bytes.
+    pub pool_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -58,6 +77,8 @@ impl Default for Limits {
             programs_per_session_max: 1_000,
             global_programs_max: 10_000,
             tools_per_session_max: 1_000,
+            pools_max: 256,
+            pool_bytes_max: 64 << 10,
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum RowKey {
     ProgramDeadline(u64, String),
     /// A registered tool, by session id and name.
     Tool(String, String),
+    /// A pool of the cluster, by name.
+    Pool(String),
 }
 
 /// All rows of one kind of one session.
@@ -89,6 +91,8 @@ pub enum Row {
     Program(ProgramRow),
     /// For [`RowKey::Tool`].
     Tool(ToolRow),
+    /// For [`RowKey::Pool`].
+    Pool(PoolRow),
 }
 
 /// What the whole cluster shares.
@@ -106,6 +110,10 @@ pub struct HeadRow {
     pub revision: u64,
     /// Global programs that exist.
     pub programs: u64,
+    /// Pools of the cluster that exist.
+    pub pools: u64,
+    /// Position of the last event of a pool; 0 where there was none. Who keeps an eye on pools compares it.
+    pub pools_position: u64,
 }
 
 /// Kept answers are gathered in epochs. Those of the current epoch and of the one before are there.
@@ -161,6 +169,17 @@ pub struct SessionRow {
     pub tools: u64,
     /// Names of the variables that an optimization holds, or held when its lease ended.
     pub locked: BTreeSet<String>,
+    /// The workers to which its calls go, by pool.
+    pub bindings: BTreeMap<String, Binding>,
+}
+
+/// A session's worker in a pool: no other gets its calls there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The worker's node.
+    pub node: u64,
+    /// The worker's id.
+    pub worker: String,
 }
 
 impl SessionRow {
@@ -317,4 +336,19 @@ pub struct ToolRow {
     pub worker_id: String,
     /// An encoded `snakepit.bridge.ToolSpec`.
     pub spec: Vec<u8>,
+}
+
+/// A pool of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRow {
+    /// Its name.
+    pub name: String,
+    /// Its settings, a JSON object.
+    pub definition_json: String,
+    /// From 1, one more with each definition.
+    pub version: u64,
+    /// When it was first defined, milliseconds since 1970.
+    pub created_ms: u64,
+    /// When it got its definition, milliseconds since 1970.
+    pub updated_ms: u64,
 }

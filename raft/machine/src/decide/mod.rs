@@ -1,23 +1,32 @@
 //! From a command to events, or to a refusal. One file per command; this file is the table.
 
 mod add_dependency;
+mod bind_worker;
+mod call;
 mod create_session;
 mod delete_program;
 mod delete_session;
 mod delete_variable;
+mod end_call;
 mod expire_program;
 mod expire_session;
 mod import_session;
+mod put_chunks;
+mod put_pool;
 mod put_program;
+mod record_calls;
 mod register_tools;
 mod register_variable;
 mod remove_dependency;
+mod remove_pool;
 mod rollback_variable;
 mod set_access;
 mod set_variables;
+mod start_call;
 mod start_optimization;
 mod stop_optimization;
 mod touch_session;
+mod unbind_worker;
 
 use std::collections::BTreeMap;
 
@@ -97,6 +106,14 @@ pub fn decide<R: Rows>(
         Body::ExpireProgram(body) => expire_program::decide(rows, context, body),
         Body::RegisterTools(body) => register_tools::decide(rows, context, body),
         Body::ImportSession(body) => import_session::decide(rows, context, body),
+        Body::PutPool(body) => put_pool::decide(rows, context, body),
+        Body::RemovePool(body) => remove_pool::decide(rows, context, body),
+        Body::BindWorker(body) => bind_worker::decide(rows, context, body),
+        Body::UnbindWorker(body) => unbind_worker::decide(rows, context, body),
+        Body::StartCall(body) => start_call::decide(rows, context, body),
+        Body::EndCall(body) => end_call::decide(rows, context, body),
+        Body::PutChunks(body) => put_chunks::decide(rows, context, body),
+        Body::RecordCalls(body) => record_calls::decide(rows, context, body),
     }
 }
 

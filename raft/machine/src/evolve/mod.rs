@@ -1,13 +1,16 @@
 //! From an event to rows. There is no other way to change a row. One file per event family; this file is
 //! the table.
 
+mod call;
 mod dependency;
 mod optimization;
+mod pool;
 mod program;
 mod requests;
 mod session;
 mod tools;
 mod variable;
+mod worker;
 
 pub(crate) use requests::outliving_request;
 pub use requests::{REQUESTS_KEPT_MAX, REQUESTS_KEPT_MIN, REQUESTS_KEPT_MS};
@@ -51,6 +54,16 @@ pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> 
         Payload::ToolsRegistered { worker_id, tools } => {
             tools::registered(rows, event, worker_id, tools)?
         }
+        Payload::PoolPut { .. } => pool::put(rows, &mut head, event)?,
+        Payload::PoolRemoved { name, .. } => pool::removed(rows, &mut head, event, name)?,
+        Payload::WorkerBound { pool, node, worker } => {
+            worker::bound(rows, event, pool, *node, worker)?
+        }
+        Payload::WorkerUnbound { pool, .. } => worker::unbound(rows, event, pool)?,
+        Payload::CallStarted { .. }
+        | Payload::CallEnded { .. }
+        | Payload::CallChunksPut { .. }
+        | Payload::CallsRecorded { .. } => call::journaled(rows, event)?,
     }
     requests::keep(rows, &mut head, event)?;
     put_head(rows, head);

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{broken, put_session, session_of};
 use crate::{
@@ -34,6 +34,7 @@ pub(super) fn created<R: RowsMut>(
         programs: 0,
         tools: 0,
         locked: BTreeSet::new(),
+        bindings: BTreeMap::new(),
     };
     head.sessions += 1;
     rows.put(

@@ -3,16 +3,25 @@
 //! Plain data behind the pool's lock, without IO, tasks or clocks: `now` is always given. What must happen
 //! outside (answers to callers, workers to wake) is returned.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+pub(super) mod circuit;
+mod ticket;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::worker as wire;
-use tokio::sync::{mpsc, oneshot};
 
+use self::circuit::Circuit;
+pub(super) use self::ticket::{After, Ending, Reply, Switched, Ticket, Wanted};
+use self::worker::Running;
+pub(super) use self::worker::{About, Worker};
 use super::call::{CallContext, CallOutcome};
 use super::error::CallError;
 use super::link::Link;
+use super::settings::PoolSettings;
 
 /// Names a call on this node; grows with admission.
 pub(super) type CallKey = u64;
@@ -28,108 +37,13 @@ const NEWEST: f32 = 0.125;
 /// A worker without a result for this long gets back what only waits at it.
 pub(super) const STALL: Duration = Duration::from_millis(20);
 /// The largest call that is kept after it was sent, so that it can move to another worker, in bytes. Larger
-/// ones are kept only where they are idempotent, and never wait at a worker.
+/// ones never wait at a worker.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Calls and bytes of one message.
 const BATCH_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// How often an idempotent call may lose its worker and run again.
-const RETRIES_MAX: u8 = 1;
-
-/// Who waits for a call.
-pub(super) enum Reply {
-    Once(oneshot::Sender<Result<CallOutcome, CallError>>),
-    Stream(mpsc::Sender<Result<wire::Chunk, CallError>>),
-    /// The caller has gone.
-    Nobody,
-}
-
-impl Reply {
-    /// Answer with an error. A stream's channel has room for it beyond its credits.
-    pub(super) fn fail(self, error: CallError) {
-        match self {
-            Self::Once(reply) => drop(reply.send(Err(error))),
-            Self::Stream(reply) => drop(reply.try_send(Err(error))),
-            Self::Nobody => {}
-        }
-    }
-}
-
-/// An admitted call.
-pub(super) struct Ticket {
-    pub(super) context: CallContext,
-    /// None once it was sent and was too large to keep.
-    pub(super) call: Option<Box<wire::Call>>,
-    pub(super) bytes: usize,
-    pub(super) deadline: Instant,
-    pub(super) admitted: Instant,
-    pub(super) idempotent: bool,
-    pub(super) retries: u8,
-    /// Whether chunks went out: such a stream cannot begin again.
-    pub(super) begun: bool,
-    /// The unguessable half of the call's token.
-    pub(super) secret: u128,
-    pub(super) reply: Reply,
-}
-
-/// A call at a worker.
-struct Running {
-    ticket: Ticket,
-    /// Place in the order in which the worker got its calls.
-    number: u64,
-    sent: bool,
-    quick: bool,
-    /// The caller no longer waits.
-    cancelled: bool,
-    /// Asked back, in case it has not begun.
-    moving: bool,
-}
-
-/// A connected worker.
-pub(super) struct Worker {
-    pub(super) key: WorkerKey,
-    pub(super) id: String,
-    pub(super) link: std::sync::Arc<Link>,
-    pub(super) slots: usize,
-    credits: usize,
-    running: HashMap<CallKey, Running>,
-    /// Calls given to it that no message has taken along yet.
-    unsent: VecDeque<CallKey>,
-    control: VecDeque<wire::to_worker::Message>,
-    numbers: u64,
-    /// Calls that are not quick.
-    slow: usize,
-    /// Calls that hold it for a cancellation: it may be killed soon, so it gets no more.
-    cancelling: usize,
-    pub(super) draining: bool,
-    stalled: bool,
-    /// The last result, or the call that ended its idleness.
-    progressed: Instant,
-    pub(super) heard: Instant,
-    pub(super) calls: u64,
-}
-
-impl Worker {
-    fn open(&self) -> bool {
-        !self.draining && self.cancelling == 0
-    }
-
-    fn free(&self) -> usize {
-        if self.open() {
-            self.slots.saturating_sub(self.running.len())
-        } else {
-            0
-        }
-    }
-
-    fn has_room_behind(&self) -> bool {
-        self.open() && self.slow == 0 && !self.stalled && self.running.len() < self.credits
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.running.len()
-    }
-}
+/// Tools whose circuit is followed: those that failed last.
+const CIRCUITS_MAX: usize = 1_024;
 
 struct Tool {
     spec: ToolSpec,
@@ -148,69 +62,47 @@ pub(super) enum TakenBack {
     Running(WorkerKey),
 }
 
-/// What the lock's holder does after it has let go.
-#[derive(Default)]
-pub(super) struct After {
-    pub(super) answers: Vec<(Reply, Result<CallOutcome, CallError>)>,
-    pub(super) wake: Vec<std::sync::Arc<Link>>,
-    /// How long each call waited that has now got a worker.
-    pub(super) waited: Vec<Duration>,
-    /// From admission to answer, and whether it succeeded.
-    pub(super) ended: Vec<(Duration, Ending)>,
-    pub(super) moved: u64,
-}
-
-/// How a call ended, for the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    Ok,
-    Raised,
-    Lost,
-}
-
-impl After {
-    /// Answer the callers and wake the workers. Not under the lock.
-    pub(super) fn act(self) {
-        for (reply, answer) in self.answers {
-            match (reply, answer) {
-                (Reply::Once(reply), answer) => drop(reply.send(answer)),
-                // A stream ends with its channel.
-                (Reply::Stream(_), Ok(outcome)) if outcome.success => {}
-                (reply @ Reply::Stream(_), Ok(outcome)) => {
-                    reply.fail(CallError::ToolFailed {
-                        error: outcome.error.unwrap_or_default(),
-                    });
-                }
-                (reply, Err(error)) => reply.fail(error),
-                (Reply::Nobody, Ok(_)) => {}
-            }
-        }
-        for link in self.wake {
-            link.wake();
-        }
-    }
-}
-
 /// See the module.
-#[derive(Default)]
 pub(super) struct State {
+    settings: Arc<PoolSettings>,
     queue: BTreeMap<CallKey, Ticket>,
+    /// Calls that wait for one worker and no other, by its id.
+    bound: HashMap<String, BTreeMap<CallKey, Ticket>>,
     workers: Vec<Worker>,
     tools: HashMap<String, Tool>,
+    circuits: HashMap<String, Circuit>,
     joined: bool,
     pub(super) draining: bool,
 }
 
 impl State {
+    pub(super) fn new(settings: Arc<PoolSettings>) -> Self {
+        Self {
+            settings,
+            queue: BTreeMap::new(),
+            bound: HashMap::new(),
+            workers: Vec::new(),
+            tools: HashMap::new(),
+            circuits: HashMap::new(),
+            joined: false,
+            draining: false,
+        }
+    }
+
+    pub(super) fn set_settings(&mut self, settings: Arc<PoolSettings>) {
+        self.settings = settings;
+    }
+
     // --- workers ---
 
     /// A worker said hello.
     pub(super) fn join(
         &mut self,
-        link: std::sync::Arc<Link>,
+        link: Arc<Link>,
         id: String,
         tools: Vec<ToolSpec>,
-        (slots, credits): (usize, usize),
+        about: About,
+        tainted_until: Option<Instant>,
         now: Instant,
     ) -> After {
         self.joined = true;
@@ -233,30 +125,76 @@ impl State {
                 },
             );
         }
-        self.workers.push(Worker {
-            key: link.key,
-            id,
-            link,
-            slots,
-            credits,
-            running: HashMap::new(),
-            unsent: VecDeque::new(),
-            control: VecDeque::new(),
-            numbers: 0,
-            slow: 0,
-            cancelling: 0,
-            draining: false,
-            stalled: false,
-            progressed: now,
-            heard: now,
-            calls: 0,
-        });
+        let mut worker = Worker::new(link, id, about, now);
+        worker.tainted_until = tainted_until;
+        self.workers.push(worker);
         let mut after = After::default();
         self.pump(now, &mut after);
         after
     }
 
-    /// A worker is gone. Calls that never began go to others, as do idempotent ones once; the others are lost.
+    /// A worker's stream broke while its process lives: it may come back, unless it has done so already. What
+    /// was not sent goes to others.
+    pub(super) fn suspend(&mut self, link: &Arc<Link>, now: Instant) -> After {
+        let mut after = After::default();
+        let Some(worker) = self
+            .worker_mut(link.key)
+            .filter(|worker| Arc::ptr_eq(&worker.link, link))
+        else {
+            return after;
+        };
+        worker.reconnecting = true;
+        worker.control.clear();
+        worker.unsent.clear();
+        let id = worker.id.clone();
+        let unsent: Vec<_> = worker
+            .running
+            .iter()
+            .filter(|(_, running)| !running.sent)
+            .map(|(&key, _)| key)
+            .collect();
+        let unsent: Vec<_> = unsent
+            .into_iter()
+            .filter_map(|key| Some((key, worker.remove(key)?)))
+            .collect();
+        for (call, running) in unsent {
+            self.again_or_lost(call, running, &id, true, now, &mut after);
+        }
+        self.pump(now, &mut after);
+        after
+    }
+
+    /// It came back, with these calls. The others are lost.
+    pub(super) fn rejoin(
+        &mut self,
+        link: &Arc<Link>,
+        held: &[u64],
+        now: Instant,
+    ) -> Option<After> {
+        let mut after = After::default();
+        let worker = self.worker_mut(link.key)?;
+        worker.link = link.clone();
+        worker.reconnecting = false;
+        worker.heard = now;
+        let id = worker.id.clone();
+        let gone: Vec<_> = worker
+            .running
+            .keys()
+            .filter(|key| !held.contains(key))
+            .copied()
+            .collect();
+        let gone: Vec<_> = gone
+            .into_iter()
+            .filter_map(|key| Some((key, worker.remove(key)?)))
+            .collect();
+        for (call, running) in gone {
+            self.again_or_lost(call, running, &id, false, now, &mut after);
+        }
+        self.pump(now, &mut after);
+        Some(after)
+    }
+
+    /// A worker is gone. Calls that never began go to others; the others are lost.
     /// With `drained`, it said goodbye, and nothing that it left had begun.
     pub(super) fn leave(&mut self, key: WorkerKey, drained: bool, now: Instant) -> After {
         let mut after = After::default();
@@ -264,12 +202,28 @@ impl State {
             return after;
         };
         let worker = self.workers.swap_remove(at);
+        self.forsake(&worker.id, &mut after);
         for (call, running) in worker.running {
             let not_begun = drained || !running.sent;
             self.again_or_lost(call, running, &worker.id, not_begun, now, &mut after);
         }
         self.pump(now, &mut after);
         after
+    }
+
+    /// Nobody waits any more for a worker that takes no more calls.
+    fn forsake(&mut self, id: &str, after: &mut After) {
+        for (_, ticket) in self.bound.remove(id).into_iter().flatten() {
+            let error = self.bound_worker_gone(id);
+            after.answers.push((ticket.reply, Err(error)));
+        }
+    }
+
+    fn bound_worker_gone(&self, id: &str) -> CallError {
+        CallError::BoundWorkerGone {
+            pool: self.settings.name.clone(),
+            worker_id: id.to_owned(),
+        }
     }
 
     fn again_or_lost(
@@ -285,25 +239,29 @@ impl State {
         if running.cancelled {
             return;
         }
-        let may_retry = ticket.idempotent && ticket.retries < RETRIES_MAX && !ticket.begun;
+        let bound_here = matches!(&ticket.wanted, Wanted::Only(..));
         let refusal = if self.draining && not_begun {
             Some(CallError::Draining)
-        } else if !self.draining && (not_begun || may_retry) && ticket.call.is_some() {
-            None
-        } else {
+        } else if !not_begun || ticket.call.is_none() {
             Some(CallError::WorkerDied {
                 worker_id: worker_id.to_owned(),
                 maybe: !not_begun,
             })
+        } else if bound_here {
+            Some(self.bound_worker_gone(worker_id))
+        } else {
+            None
         };
         if let Some(error) = refusal {
+            if !not_begun {
+                self.failed(&ticket.context.tool, now, after);
+            }
             after
                 .ended
                 .push((now.saturating_duration_since(ticket.admitted), Ending::Lost));
             after.answers.push((ticket.reply, Err(error)));
             return;
         }
-        ticket.retries += u8::from(!not_begun);
         // The old worker's callbacks, if any are underway, are void from now on.
         ticket.secret = rand::random();
         if let Some(call) = &mut ticket.call {
@@ -322,13 +280,18 @@ impl State {
     }
 
     /// Tell a worker to finish what it has and to take no more.
-    pub(super) fn drain(&mut self, key: WorkerKey, deadline_ms: u64) {
+    pub(super) fn drain(&mut self, key: WorkerKey, deadline_ms: u64) -> After {
+        let mut after = After::default();
         if let Some(worker) = self.worker_mut(key) {
             worker.draining = true;
             worker
                 .control
                 .push_back(wire::to_worker::Message::Drain(wire::Drain { deadline_ms }));
+            after.wake.push(worker.link.clone());
+            let id = worker.id.clone();
+            self.forsake(&id, &mut after);
         }
+        after
     }
 
     pub(super) fn send(&mut self, key: WorkerKey, message: wire::to_worker::Message) {
@@ -339,42 +302,9 @@ impl State {
 
     /// What to say to a worker next: control messages first, else everything that waits for it.
     pub(super) fn next_message(&mut self, key: WorkerKey, now: Instant) -> Option<wire::ToWorker> {
-        let worker = self.worker_mut(key)?;
-        if let Some(control) = worker.control.pop_front() {
-            return Some(wire::ToWorker {
-                message: Some(control),
-            });
-        }
-        let mut calls = Vec::with_capacity(worker.unsent.len().min(BATCH_MAX));
-        let mut bytes = 0;
-        while let Some(&key) = worker.unsent.front() {
-            let Some(running) = worker.running.get_mut(&key) else {
-                worker.unsent.pop_front();
-                continue;
-            };
-            bytes += running.ticket.bytes;
-            if !calls.is_empty() && (calls.len() == BATCH_MAX || bytes > BATCH_BYTES_MAX) {
-                break;
-            }
-            worker.unsent.pop_front();
-            running.sent = true;
-            let ticket = &mut running.ticket;
-            let kept = ticket.bytes <= KEPT_BYTES_MAX || ticket.idempotent;
-            let call = if kept {
-                ticket.call.clone()
-            } else {
-                ticket.call.take()
-            };
-            let mut call = *call.expect("an unsent call is held");
-            let left = ticket.deadline.saturating_duration_since(now);
-            call.deadline_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-            calls.push(call);
-        }
-        if calls.is_empty() {
-            return None;
-        }
+        let message = self.worker_mut(key)?.next_message(now)?;
         Some(wire::ToWorker {
-            message: Some(wire::to_worker::Message::Calls(wire::Calls { calls })),
+            message: Some(message),
         })
     }
 
@@ -385,26 +315,109 @@ impl State {
         self.tools.get(tool).is_some_and(|tool| tool.idempotent)
     }
 
-    /// Give a call to a worker, or have it wait. Returns whether it waits; None where it may not.
+    /// Give a call to a worker, or have it wait. Returns whether it waits.
     pub(super) fn admit(
         &mut self,
         key: CallKey,
         ticket: Ticket,
-        queue_max: usize,
         now: Instant,
-    ) -> Option<(bool, After)> {
+    ) -> Result<(bool, After), CallError> {
+        if self.draining {
+            return Err(CallError::Draining);
+        }
+        let at = match &ticket.wanted {
+            Wanted::Only(id, waits) => self.place_at(id, *waits)?,
+            _ if !self.queue.is_empty() => None,
+            _ => self.pick(&ticket, now),
+        };
+        if at.is_none() && self.queued() >= self.settings.queue_max {
+            return Err(CallError::QueueFull {
+                pool: self.settings.name.clone(),
+                queued: self.queued(),
+            });
+        }
+        self.pass_circuit(&ticket.context.tool, now)?;
         let mut after = After::default();
-        if self.queue.is_empty()
-            && let Some(at) = self.pick(&ticket)
-        {
+        if let Some(at) = at {
             self.give(at, key, ticket, now, &mut after);
-            return Some((false, after));
+            return Ok((false, after));
         }
-        if self.queue.len() >= queue_max {
-            return None;
+        match &ticket.wanted {
+            Wanted::Only(id, _) => {
+                let line = self.bound.entry(id.clone()).or_default();
+                line.insert(key, ticket);
+            }
+            _ => {
+                self.queue.insert(key, ticket);
+            }
         }
-        self.queue.insert(key, ticket);
-        Some((true, after))
+        Ok((true, after))
+    }
+
+    /// The one worker that a call wants; None where it may wait for it.
+    fn place_at(&self, id: &str, waits: bool) -> Result<Option<usize>, CallError> {
+        let open = |worker: &&Worker| !worker.draining;
+        let found = self.workers.iter().find(|worker| worker.id == id);
+        let Some(worker) = found.filter(open) else {
+            return Err(self.bound_worker_gone(id));
+        };
+        if worker.free() > 0 && !self.bound.contains_key(id) {
+            return Ok(self.workers.iter().position(|worker| worker.id == id));
+        }
+        if waits {
+            return Ok(None);
+        }
+        Err(CallError::BoundWorkerBusy {
+            pool: self.settings.name.clone(),
+            worker_id: id.to_owned(),
+        })
+    }
+
+    fn pass_circuit(&mut self, tool: &str, now: Instant) -> Result<(), CallError> {
+        if self.circuits.is_empty() {
+            return Ok(());
+        }
+        let Some(circuit) = self.circuits.get_mut(tool) else {
+            return Ok(());
+        };
+        circuit
+            .admit(&self.settings, now)
+            .map_err(|left| CallError::CircuitOpen {
+                pool: self.settings.name.clone(),
+                tool: tool.to_owned(),
+                failures: circuit.failures,
+                retry_after_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            })
+    }
+
+    fn failed(&mut self, tool: &str, now: Instant, after: &mut After) {
+        if self.settings.breaker_failures == 0 {
+            return;
+        }
+        if self.circuits.len() >= CIRCUITS_MAX && !self.circuits.contains_key(tool) {
+            return;
+        }
+        let circuit = self.circuits.entry(tool.to_owned()).or_default();
+        if circuit.failed(&self.settings, now) {
+            after.switched.push(Switched {
+                tool: tool.to_owned(),
+                open: true,
+            });
+        }
+    }
+
+    fn succeeded(&mut self, tool: &str, after: &mut After) {
+        if self.circuits.is_empty() {
+            return;
+        }
+        if let Some(mut circuit) = self.circuits.remove(tool)
+            && circuit.succeeded()
+        {
+            after.switched.push(Switched {
+                tool: tool.to_owned(),
+                open: false,
+            });
+        }
     }
 
     fn quick(&self, ticket: &Ticket) -> bool {
@@ -416,16 +429,37 @@ impl State {
                 .is_some_and(|tool| tool.usual_us < QUICK_US)
     }
 
-    /// The worker for a call: the one with the most free slots, else the shortest line of quick calls.
-    fn pick(&self, ticket: &Ticket) -> Option<usize> {
+    /// The worker for a call: the one it wants while that is free, else the one with the most free slots, else
+    /// the shortest line of quick calls. Tainted ones only where there is no other.
+    fn pick(&self, ticket: &Ticket, now: Instant) -> Option<usize> {
+        if let Wanted::Rather(id) = &ticket.wanted
+            && let Some(at) = self
+                .workers
+                .iter()
+                .position(|worker| worker.id == *id && worker.free() > 0)
+            && !self.workers[at].tainted(now)
+        {
+            return Some(at);
+        }
+        let spare_tainted = self
+            .workers
+            .iter()
+            .any(|worker| worker.tainted_until.is_some())
+            && self
+                .workers
+                .iter()
+                .any(|worker| worker.open() && !worker.tainted(now));
+        let eligible = |at: &usize| !(spare_tainted && self.workers[*at].tainted(now));
         let free = (0..self.workers.len())
             .filter(|&at| self.workers[at].free() > 0)
+            .filter(eligible)
             .min_by_key(|&at| self.workers[at].running.len());
         if free.is_some() || !self.quick(ticket) {
             return free;
         }
         (0..self.workers.len())
             .filter(|&at| self.workers[at].has_room_behind())
+            .filter(eligible)
             .min_by_key(|&at| self.workers[at].running.len())
     }
 
@@ -456,30 +490,57 @@ impl State {
         worker.unsent.push_back(key);
     }
 
-    /// Hand waiting calls to whoever has room, in order.
+    /// Hand waiting calls to whoever has room, in order; those that are bound to a worker first.
     fn pump(&mut self, now: Instant, after: &mut After) {
+        if !self.bound.is_empty() {
+            self.pump_bound(now, after);
+        }
         while let Some((&key, ticket)) = self.queue.first_key_value() {
-            let Some(at) = self.pick(ticket) else { return };
+            let Some(at) = self.pick(ticket, now) else {
+                return;
+            };
             let ticket = self.queue.remove(&key).expect("it was first");
             self.give(at, key, ticket, now, after);
         }
     }
 
-    /// Take a call out of the queue; None where it is not there, for a worker has it or it has ended.
-    pub(super) fn unqueue(&mut self, key: CallKey) -> Option<Ticket> {
-        self.queue.remove(&key)
+    fn pump_bound(&mut self, now: Instant, after: &mut After) {
+        for at in 0..self.workers.len() {
+            let id = self.workers[at].id.clone();
+            while self.workers[at].free() > 0
+                && let Some((key, ticket)) =
+                    self.bound.get_mut(&id).and_then(BTreeMap::pop_first)
+            {
+                self.give(at, key, ticket, now, after);
+            }
+        }
+        self.bound.retain(|_, line| !line.is_empty());
     }
 
-    /// The caller no longer waits. `error` goes to a stream's reader.
+    /// Take a call out of the queue; None where it is not there, for a worker has it or it has ended.
+    pub(super) fn unqueue(&mut self, key: CallKey) -> Option<Ticket> {
+        let ticket = self
+            .queue
+            .remove(&key)
+            .or_else(|| self.bound.values_mut().find_map(|line| line.remove(&key)))?;
+        self.bound.retain(|_, line| !line.is_empty());
+        if let Some(circuit) = self.circuits.get_mut(&ticket.context.tool) {
+            circuit.gone();
+        }
+        Some(ticket)
+    }
+
+    /// The caller no longer waits. `error` goes to a stream's reader; `blame` counts it against the tool.
     pub(super) fn take_back(
         &mut self,
         key: CallKey,
         reason: &str,
+        blame: bool,
         error: impl FnOnce(bool) -> CallError,
         now: Instant,
     ) -> (TakenBack, After) {
         let mut after = After::default();
-        if let Some(ticket) = self.queue.remove(&key) {
+        if let Some(ticket) = self.unqueue(key) {
             after.answers.push((ticket.reply, Err(error(false))));
             return (TakenBack::Unsent, after);
         }
@@ -494,12 +555,16 @@ impl State {
         if running.cancelled {
             return (TakenBack::Ended, after);
         }
+        let tool = running.ticket.context.tool.clone();
         if !running.sent {
             let running = worker.remove(key).expect("it was found");
             worker.unsent.retain(|&unsent| unsent != key);
             after
                 .answers
                 .push((running.ticket.reply, Err(error(false))));
+            if let Some(circuit) = self.circuits.get_mut(&tool) {
+                circuit.gone();
+            }
             self.pump(now, &mut after);
             return (TakenBack::Unsent, after);
         }
@@ -518,6 +583,11 @@ impl State {
         let taken = TakenBack::Running(worker.key);
         // It may have to be killed: nothing else should go with it.
         worker.ask_back();
+        if blame {
+            self.failed(&tool, now, &mut after);
+        } else if let Some(circuit) = self.circuits.get_mut(&tool) {
+            circuit.gone();
+        }
         (taken, after)
     }
 
@@ -547,6 +617,10 @@ impl State {
                 continue;
             };
             worker.calls += 1;
+            let recycle = self.settings.recycle_calls;
+            if recycle > 0 && worker.calls >= recycle {
+                worker.link.retire("calls");
+            }
             let worker_id = worker.id.clone();
             if running.cancelled {
                 continue;
@@ -563,6 +637,12 @@ impl State {
             }
             self.learn(&running.ticket.context.tool, result.execution_time_us);
             let ticket = running.ticket;
+            let late = kind == "DeadlineExceeded" && now >= ticket.deadline;
+            if late {
+                self.failed(&ticket.context.tool, now, &mut after);
+            } else {
+                self.succeeded(&ticket.context.tool, &mut after);
+            }
             let ending = if result.success {
                 Ending::Ok
             } else {
@@ -571,7 +651,7 @@ impl State {
             after
                 .ended
                 .push((now.saturating_duration_since(ticket.admitted), ending));
-            let answer = if kind == "DeadlineExceeded" && now >= ticket.deadline {
+            let answer = if late {
                 Err(CallError::DeadlineExceeded {
                     maybe: result.execution_time_us > 0,
                 })
@@ -583,7 +663,10 @@ impl State {
                     error: result.error,
                     execution_time_us: result.execution_time_us,
                     metadata: result.metadata,
+                    stdout: result.stdout,
+                    stderr: result.stderr,
                     worker_id,
+                    pool: self.settings.name.clone(),
                 })
             };
             after.answers.push((ticket.reply, answer));
@@ -619,7 +702,7 @@ impl State {
     }
 
     /// A reader has taken chunks: the worker may send more.
-    pub(super) fn grant(&mut self, key: CallKey, credits: u32) -> Option<std::sync::Arc<Link>> {
+    pub(super) fn grant(&mut self, key: CallKey, credits: u32) -> Option<Arc<Link>> {
         let worker = self
             .workers
             .iter_mut()
@@ -651,11 +734,11 @@ impl State {
     }
 
     /// Ask stalled workers for what only waits there. Returns whom to wake, and whether any has such calls.
-    pub(super) fn unstall(&mut self, now: Instant) -> (Vec<std::sync::Arc<Link>>, bool) {
+    pub(super) fn unstall(&mut self, now: Instant) -> (Vec<Arc<Link>>, bool) {
         let mut wake = Vec::new();
         let mut lines = false;
         for worker in &mut self.workers {
-            if worker.running.len() <= worker.slots {
+            if worker.running.len() <= worker.about.slots {
                 continue;
             }
             lines = true;
@@ -673,7 +756,9 @@ impl State {
     pub(super) fn close(&mut self) -> After {
         self.draining = true;
         let mut after = After::default();
-        for (_, ticket) in std::mem::take(&mut self.queue) {
+        let bound = std::mem::take(&mut self.bound).into_values().flatten();
+        let queued = std::mem::take(&mut self.queue).into_iter();
+        for (_, ticket) in queued.chain(bound) {
             after.answers.push((ticket.reply, Err(CallError::Draining)));
         }
         after
@@ -681,8 +766,17 @@ impl State {
 
     // --- queries ---
 
+    /// Whether a call of that id waits or runs here.
+    pub(super) fn has_call(&self, call_id: &str) -> bool {
+        let waits = self.queue.values().chain(self.bound.values().flat_map(BTreeMap::values));
+        let runs = self.workers.iter().flat_map(|worker| worker.running.values());
+        waits
+            .chain(runs.map(|running| &running.ticket))
+            .any(|ticket| ticket.context.call_id == call_id)
+    }
+
     pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.bound.values().map(BTreeMap::len).sum::<usize>()
     }
 
     pub(super) fn running(&self) -> usize {
@@ -694,7 +788,7 @@ impl State {
     }
 
     pub(super) fn slots(&self) -> usize {
-        self.workers.iter().map(|worker| worker.slots).sum()
+        self.workers.iter().map(|worker| worker.about.slots).sum()
     }
 
     /// Whether a worker has ever joined.
@@ -709,46 +803,12 @@ impl State {
     pub(super) fn specs(&self) -> impl Iterator<Item = &ToolSpec> {
         self.tools.values().map(|tool| &tool.spec)
     }
-}
 
-impl Worker {
-    fn remove(&mut self, key: CallKey) -> Option<Running> {
-        let running = self.running.remove(&key)?;
-        self.slow -= usize::from(!running.quick);
-        self.cancelling -= usize::from(running.cancelled);
-        Some(running)
-    }
-
-    /// Ask for the calls that cannot have begun: a worker begins them in order, `slots` at once.
-    fn ask_back(&mut self) -> bool {
-        if self.running.len() <= self.slots {
-            return false;
-        }
-        let mut sent: Vec<_> = self
-            .running
+    /// Circuits that are not closed, by tool.
+    pub(super) fn circuits(&self) -> impl Iterator<Item = (&String, &Circuit)> {
+        self.circuits
             .iter()
-            .filter(|(_, running)| running.sent)
-            .map(|(&key, running)| (running.number, key))
-            .collect();
-        sent.sort_unstable();
-        let mut sequences = Vec::new();
-        for (_, key) in sent.into_iter().skip(self.slots) {
-            let running = self.running.get_mut(&key).expect("it was listed");
-            if !running.moving && !running.cancelled && running.ticket.call.is_some() {
-                running.moving = true;
-                sequences.push(key);
-            }
-        }
-        if sequences.is_empty() {
-            return false;
-        }
-        let cancel = wire::Cancel {
-            sequences,
-            reason: "to run elsewhere".into(),
-        };
-        self.control
-            .push_back(wire::to_worker::Message::Cancel(cancel));
-        true
+            .filter(|(_, circuit)| circuit.opened())
     }
 }
 
@@ -765,3 +825,6 @@ pub(super) fn split_token(token: &str) -> Option<(CallKey, u128)> {
     let key = u64::from_str_radix(&token[..16], 16).ok()?;
     Some((key, u128::from_str_radix(&token[16..], 16).ok()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,13 @@
-//! `snakepit tool`: what workers offer.
+//! `snakepit tool ls`.
 
-use clap::Subcommand;
-use serde_json::json;
 use snakepit_client::Tool;
 
-use super::error::CliError;
-use super::globals::Context;
-use super::output::{Cell, cut};
+use super::super::error::CliError;
+use super::super::globals::Context;
+use super::super::output::{Cell, cut};
+use super::as_json;
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    /// List tools
-    Ls,
-}
-
-/// The table of verbs.
-pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
-    match verb {
-        Verb::Ls => list(context).await,
-    }
-}
-
-async fn list(context: &Context) -> Result<(), CliError> {
+pub(super) async fn run(context: &Context) -> Result<(), CliError> {
     let tools = context.client()?.list_tools().await?.value;
     let rows = tools.iter().map(|tool| {
         let first_line = tool.spec.description.trim().lines().next().unwrap_or("");
@@ -61,22 +47,4 @@ fn signature(tool: &Tool) -> String {
         tool.spec.name,
         parameters.collect::<Vec<_>>().join(", ")
     )
-}
-
-fn as_json(tool: &Tool) -> serde_json::Value {
-    let parameters = tool.spec.parameters.iter().map(|parameter| {
-        json!({
-            "name": parameter.name,
-            "type": parameter.r#type,
-            "required": parameter.required,
-            "description": parameter.description,
-        })
-    });
-    json!({
-        "name": tool.spec.name,
-        "description": tool.spec.description,
-        "parameters": parameters.collect::<Vec<_>>(),
-        "streams": tool.spec.supports_streaming,
-        "nodes": tool.nodes,
-    })
 }

@@ -139,7 +139,7 @@ class FakeNode:
             chunk_credits=chunk_credits,
             message_bytes_max=message_bytes_max,
         )
-        self._server = grpc.server(futures.ThreadPoolExecutor(16))
+        self._server = grpc.server(futures.ThreadPoolExecutor(64))
         connect = grpc.stream_stream_rpc_method_handler(
             self._connect,
             request_deserializer=wire.FromWorker.FromString,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
+import signal
 import sys
 import threading
 import time
@@ -125,6 +128,21 @@ def hog(seconds: float) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         pass
+
+
+@tool
+def facts(name: str) -> dict[str, Any]:
+    """What the process is, and one variable of its environment."""
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "group": os.getpgid(0),
+        "argv": sys.argv[1:],
+        "stdin": os.readlink("/proc/self/fd/0"),
+        "ignored": [n.name for n in (signal.SIGTERM,) if signal.getsignal(n) == signal.SIG_IGN],
+        "mark": os.environ.get(name),
+        "random": random.random(),
+    }
 
 
 def not_a_tool() -> None:

@@ -103,9 +103,7 @@ def test_settings_that_are_wrong_end_the_worker_not_the_zygote(node: FakeNode, z
         (b'{"adapter": 1}', 2, "no text"),
     ],
 )
-def test_bad_requests_are_answered(
-    zygote: Zygote, request_: bytes, descriptors: int, complaint: str
-) -> None:
+def test_bad_requests_are_answered(zygote: Zygote, request_: bytes, descriptors: int, complaint: str) -> None:
     assert zygote.ready()
     before = len(os.listdir(f"/proc/{zygote.process.pid}/fd"))
     assert complaint in zygote.ask(request_, [1] * descriptors)["error"]
@@ -157,7 +155,7 @@ def test_preload(node: FakeNode) -> None:
 def test_what_does_not_preload_is_said(node: FakeNode) -> None:
     zygote = Zygote(node, ["--preload", "--adapter", "tests.nowhere.Adapter"])
     assert zygote.process.wait(20) == 2
-    assert b"there is no module tests.nowhere" in zygote.process.stderr.read()  # type: ignore[union-attr]
+    assert b"there is no module tests.nowhere" in zygote.process.stderr.read()
     zygote.close()
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from tests.fake_node import FakeNode
 
 _PR_SET_CHILD_SUBREAPER = 36
-OWN = ("SNAKEPIT_", "PYTHONWARNINGS")
 
 
 class Forked:
@@ -53,9 +52,9 @@ class Zygote:
         self.socket = ours
         ours.settimeout(30)
         environment = {k: v for k, v in node.environment("").items() if not k.startswith("SNAKEPIT_")}
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-m", "snakepit.worker", "--zygote", *arguments],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             env=environment | settings,
             stderr=subprocess.PIPE,
         )

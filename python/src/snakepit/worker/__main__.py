@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run this process as a worker, or with ``--zygote`` as the process that worker processes are forked of."""
+    """Run this process as a worker, or with ``--zygote`` as the one that a pool's workers are forked of."""
     if "--zygote" in sys.argv[1:]:
         from snakepit.worker import _zygote
 

@@ -18,6 +18,8 @@ from snakepit.worker._job import APART, CHUNK_CREDITS_DEFAULT, ON_SLOTS, AsyncCr
 from snakepit.worker._outbox import BATCH_MAX, Outbox
 from snakepit.worker._output import logger
 from snakepit.worker._runner import Runner
+from snakepit.worker._settings import Concurrency
+from snakepit.worker._tool_loop import ToolLoop
 
 DEADLINE: Final = "DeadlineExceeded"
 CANCELLED: Final = "Cancelled"
@@ -30,18 +32,31 @@ _SWEEP_MAX_S: Final = 0.05
 
 
 class Dispatcher:
-    """Holds every call that the node has outstanding here. All methods are for the loop.
+    """Holds every call that the node has outstanding here. All methods are for the connection's loop.
 
     Sync tools run on `slots` threads that take from one queue, so that a thread goes from call to call
-    without the loop. Async and thread-sensitive tools run apart from those threads; while one of them runs
-    or is next, the loop hands out the slots one by one.
+    without the loop. Async tools, on a loop of their own, and thread-sensitive ones run apart from those
+    threads; while one of them runs or is next, this loop hands out the slots one by one. With `asyncio`, the
+    slots are those of async tools, and sync ones have one thread beside them.
     """
 
-    def __init__(self, host: Host, *, slots: int, credits: int, thread_sensitive: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        tools: ToolLoop,
+        *,
+        slots: int,
+        credits: int,
+        thread_sensitive: bool,
+        concurrency: Concurrency | None = None,
+    ) -> None:
         self._host = host
+        self._tools = tools
         self._credits = credits
-        self._all_sensitive = thread_sensitive and slots > 1
         self._slots = slots
+        self._sync_beside = concurrency == "asyncio"
+        self._threads = 1 if self._sync_beside else slots
+        self._all_sensitive = thread_sensitive and self._threads > 1
         # Calls given to the slots' threads, and calls that run apart from them.
         self._on_slots = 0
         self._apart = 0
@@ -64,7 +79,7 @@ class Dispatcher:
         self._runner = runner
         self._outbox = outbox
         self._chunk_credits = chunk_credits or CHUNK_CREDITS_DEFAULT
-        for number in range(self._slots):
+        for number in range(self._threads):
             self._start_thread(f"snakepit-slot-{number}", self._queue)
 
     @property
@@ -96,9 +111,14 @@ class Dispatcher:
             job = Job(call, entry, now)
             self._jobs[job.sequence] = job
             self._unstarted[job.sequence] = job
-            if call.stream:
-                job.credits = (AsyncCredits if entry.is_async else SyncCredits)(self._chunk_credits)
-            self._waiting.append(job)
+            if call.stream and entry.is_async:
+                job.credits = AsyncCredits(self._chunk_credits, self._tools)
+            elif call.stream:
+                job.credits = SyncCredits(self._chunk_credits)
+            if self._sync_beside and not entry.is_async:
+                self._put_on_slots(job)
+            else:
+                self._waiting.append(job)
         self._pump()
 
     def cancel(self, sequences: Iterable[int], reason: str) -> None:
@@ -128,6 +148,15 @@ class Dispatcher:
         if self._draining and not self._jobs:
             self._idle.set()
 
+    def held(self) -> list[int]:
+        """The calls that are here and not answered."""
+        return list(self._jobs)
+
+    def give_up(self, sequences: Iterable[int]) -> None:
+        """Stop calls whose results nobody will take."""
+        for sequence in sequences:
+            self._stop(sequence, CANCELLED, "the stream to the node broke")
+
     async def drain(self) -> None:
         """Take no more calls, and return when those that are here have ended."""
         self._draining = True
@@ -141,24 +170,29 @@ class Dispatcher:
             if job.sequence not in self._unstarted:
                 self._waiting.popleft()
                 continue
-            sensitive = self._slots > 1 and (self._all_sensitive or job.sensitive)
+            sensitive = self._threads > 1 and (self._all_sensitive or job.sensitive)
             apart = job.entry.is_async or sensitive
-            if (apart or self._apart) and self._apart + self._on_slots >= self._slots:
+            taken = self._apart if self._sync_beside else self._apart + self._on_slots
+            if (apart or self._apart) and taken >= self._slots:
                 break
             self._waiting.popleft()
-            if apart:
-                job.place = APART
-                self._apart += 1
-            else:
-                job.place = ON_SLOTS
-                self._on_slots += 1
+            if not apart:
+                self._put_on_slots(job)
+                continue
+            job.place = APART
+            self._apart += 1
             if job.entry.is_async:
                 self._unstarted.pop(job.sequence)
                 self._start_async(job)
             else:
-                (self._sensitive_queue() if sensitive else self._queue).put(job)
+                self._sensitive_queue().put(job)
         if self._on_slots:
             self._watch_kept()
+
+    def _put_on_slots(self, job: Job) -> None:
+        job.place = ON_SLOTS
+        self._on_slots += 1
+        self._queue.put(job)
 
     def _start_async(self, job: Job) -> None:
         if job.ends is not None:
@@ -166,9 +200,17 @@ class Dispatcher:
             job.timer = asyncio.get_running_loop().call_later(
                 max(0.0, left), self._stop, job.sequence, DEADLINE, _late(job)
             )
-        job.task = asyncio.create_task(self._run_async(job), name=job.call.tool)
+        self._tools.post(self._create_task, job)
+
+    def _create_task(self, job: Job) -> None:
+        asyncio.get_running_loop().create_task(self._run_async(job), name=job.call.tool)
 
     async def _run_async(self, job: Job) -> None:
+        if job.stopped is not None:
+            self._outbox.post(_outcome.of_failure(job.sequence, *job.stopped))
+            return
+        # From here on it can be cancelled and still answers.
+        job.task = asyncio.current_task()
         self._outbox.post(await self._runner.run_async(job))
 
     def _stop(self, sequence: int, kind: str, reason: str) -> None:
@@ -178,9 +220,9 @@ class Dispatcher:
         if self._unstarted.pop(sequence, None) is not None:
             self._outbox.post(_outcome.of_failure(sequence, kind, reason))
             return
-        if job.task is not None:
-            job.stopped = (kind, reason)
-            job.task.cancel()
+        if job.entry.is_async:
+            job.stopped = job.stopped or (kind, reason)
+            self._tools.post(_cancel, job)
         elif job.credits is not None:
             job.stopped = (kind, reason)
             job.credits.stop()
@@ -245,6 +287,11 @@ class Dispatcher:
         if self._jobs:
             self._sweep_s = min(_SWEEP_MAX_S, self._sweep_s * 2)
             self._sweeping = asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
+
+
+def _cancel(job: Job) -> None:
+    if job.task is not None:
+        job.task.cancel()
 
 
 def _late(job: Job) -> str:

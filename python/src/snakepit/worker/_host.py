@@ -64,7 +64,7 @@ class Host:
             )
 
     def require_thread_safe(self) -> None:
-        """Raises Invalid where the adapter says that it is not safe, or, of Snakepit's kind, does not say it is."""
+        """Raises Invalid where the adapter says it is not; one of Snakepit's kind must say that it is."""
         said = getattr(self.source, "__thread_safe__", None)
         if said is not None and not said:
             raise Invalid(
@@ -95,7 +95,7 @@ class Host:
 def load(
     path: str, *, instance: Instance | None = None, slots: int = 1, concurrency: Concurrency | None = None
 ) -> Host:
-    """Import an adapter, `pkg.mod.Class` or `pkg.mod`. Raises Invalid where there is none, or it cannot run so."""
+    """Import an adapter, `pkg.mod.Class` or `pkg.mod`. Raises Invalid where there is none, or it is unfit."""
     if "" not in sys.path:
         sys.path.insert(0, "")
     host = Host(_import(path), instance=instance, slots=slots)

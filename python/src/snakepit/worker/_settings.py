@@ -116,8 +116,8 @@ def _concurrency(environment: Mapping[str, str], slots: int) -> Concurrency | No
         raise Invalid(f"SNAKEPIT_WORKER_CONCURRENCY is {text!r}; it is one of {', '.join(CONCURRENCIES)}")
     if known == "process" and slots != 1:
         raise Invalid(
-            f"SNAKEPIT_WORKER_CONCURRENCY is 'process', which has one slot, and SNAKEPIT_WORKER_SLOTS is {slots}; "
-            "take more workers, or 'thread' or 'asyncio'"
+            f"SNAKEPIT_WORKER_CONCURRENCY is 'process', which has one slot, and SNAKEPIT_WORKER_SLOTS is "
+            f"{slots}; take more workers, or 'thread' or 'asyncio'"
         )
     return known
 

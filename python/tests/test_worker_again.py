@@ -106,3 +106,18 @@ def test_a_drain_outlives_its_stream(node: FakeNode) -> None:
     assert again.value(nap)
     assert again.wait(lambda: again.goodbye)
     assert worker.wait(10) == 0
+
+
+def test_a_node_that_hangs_up_at_once_is_not_dialled_without_pause(node: FakeNode) -> None:
+    link, worker = node.start()
+    for _ in range(5):
+        link.hang_up()
+        link = _next(node, link)
+    began = time.monotonic()
+    count = 0
+    while time.monotonic() - began < 1:
+        link.hang_up()
+        link = _next(node, link)
+        count += 1
+    assert count <= 11
+    assert worker.poll() is None

@@ -88,6 +88,9 @@ def test_settings_that_are_wrong_end_the_worker_not_the_zygote(node: FakeNode, z
     assert b"SNAKEPIT_WORKER_SLOTS is '0'" in worker.output()[1]
     worker = zygote.fork("w2", SNAKEPIT_NODE_PID="1")
     assert worker.wait() == 3
+    worker = zygote.fork("w2", SNAKEPIT_NODE_PID=None)
+    assert worker.wait() == 2
+    assert b"SNAKEPIT_NODE_PID is not set" in worker.output()[1]
     assert zygote.fork("w3").pid
     assert _link(node).ask("echo", value=1) == 1
 
@@ -155,6 +158,7 @@ def test_preload(node: FakeNode) -> None:
 def test_what_does_not_preload_is_said(node: FakeNode) -> None:
     zygote = Zygote(node, ["--preload", "--adapter", "tests.nowhere.Adapter"])
     assert zygote.process.wait(20) == 2
+    assert zygote.process.stderr is not None
     assert b"there is no module tests.nowhere" in zygote.process.stderr.read()
     zygote.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ NOTHING: Final = Hint()
 Details = dict[str, str]
 # Makes more of the named groups of a match.
 _Finish = Callable[[Details], Details]
+_Row = tuple[str, re.Pattern[str], _Finish | None]
 
 
 def of(error: BaseException, text: str) -> Hint:
@@ -60,7 +62,7 @@ def of(error: BaseException, text: str) -> Hint:
 def _by_text(text: str) -> Hint:
     if not _MAYBE.search(text):
         return NOTHING
-    for kind, pattern, finish in _TABLE:
+    for kind, pattern, finish in _table():
         match = pattern.search(text)
         if match is not None:
             details = {name: value.strip() for name, value in match.groupdict().items() if value}
@@ -113,57 +115,58 @@ _MAYBE: Final = re.compile(
 )
 
 
-def _row(
-    kind: str, pattern: str, finish: _Finish | None = None
-) -> tuple[str, re.Pattern[str], _Finish | None]:
+def _row(kind: str, pattern: str, finish: _Finish | None = None) -> _Row:
     pattern = pattern.replace("<E>", f"(?P<expected_shape>{_SHAPE})").replace(
         "<A>", f"(?P<actual_shape>{_SHAPE})"
     )
     return kind, re.compile(pattern), finish
 
 
-_TABLE: Final = (
-    # Memory first: such texts are long and speak of sizes and shapes too.
-    _row(MEMORY, rf"Unable to allocate {_SIZED}(?: for an array with shape <A>)?", _bytes(_UNITS, "cpu")),
-    _row(MEMORY, rf"CUDA out of memory\. Tried to allocate {_SIZED}\.? \(?GPU (?P<number>\d+)", _bytes(_TORCH_UNITS, "cuda")),
-    _row(MEMORY, rf"CUDA out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "cuda")),
-    _row(MEMORY, rf"HIP out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "hip")),
-    _row(MEMORY, rf"MPS backend out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "mps")),
-    _row(MEMORY, r"CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED", _bytes({}, "cuda")),
-    _row(MEMORY, rf"can't allocate memory: you tried to allocate {_SIZED}", _bytes(_UNITS, "cpu")),
-    _row(MEMORY, rf"(?:Out of memory|RESOURCE_EXHAUSTED).{{0,200}}?(?:trying|Failed) to allocate (?:request for )?{_SIZED}", _bytes(_UNITS)),
-    _row(MEMORY, r"RESOURCE_EXHAUSTED|[Oo]ut of memory|[Cc]annot allocate memory"),
-    # Devices.
-    _row(DEVICE, r"found at least two devices, (?P<expected_device>[\w:]+) and (?P<actual_device>[\w:]+)"),
-    _row(DEVICE, r"same device, but got .{1,60}? is on (?P<actual_device>[\w:]+), different from other tensors on (?P<expected_device>[\w:]+)"),
-    _row(DEVICE, r"Expected object of device type (?P<expected_device>\w+) but got device type (?P<actual_device>\w+)"),
-    _row(DEVICE, r"can't convert (?P<actual_device>\w+:?\d*) device type tensor to numpy"),
-    _row(DEVICE, r"incompatible devices for jitted computation.{0,200}?on platform (?P<expected_device>\w+).{0,300}?on platform (?P<actual_device>\w+)"),
-    # Dtypes.
-    _row(DTYPE, r"Input type \((?P<actual_dtype>[\w.]+)\) and (?:weight|bias) type \((?P<expected_dtype>[\w.]+)\) should be the same"),
-    _row(DTYPE, r"expected scalar type (?P<expected_dtype>\w+) but found (?P<actual_dtype>\w+)"),
-    _row(DTYPE, r"to have the same dtype, but got: (?P<expected_dtype>[\w:]+) != (?P<actual_dtype>[\w:]+)"),
-    _row(DTYPE, r"must have the same dtype, but got (?P<expected_dtype>[\w:.]+) and (?P<actual_dtype>[\w:.]+)"),
-    _row(DTYPE, r"requires arguments to have the same dtypes, got (?P<expected_dtype>\w+), (?P<actual_dtype>\w+)"),
-    _row(DTYPE, r"Cannot cast .{0,80}?from dtype\('(?P<actual_dtype>[^']+)'\) to dtype\('(?P<expected_dtype>[^']+)'\)"),
-    _row(DTYPE, r"did not contain a loop with signature matching types \((?:<class 'numpy\.dtypes\.)?(?:dtype\(')?(?P<expected_dtype>[^')>]+)'?\)?>?, (?:<class 'numpy\.dtypes\.)?(?:dtype\(')?(?P<actual_dtype>[^')>]+)"),
-    _row(DTYPE, r"ufunc '[^']+' not supported for the input types"),
-    _row(DTYPE, r"Expected tensor for argument #\d+ '\w+' to have (?:one of the following )?scalar types?:? (?P<expected_dtype>[\w, ]+); but got (?:\w+\.)*(?P<actual_dtype>\w+)"),
-    # Shapes.
-    _row(SHAPE, r"shapes cannot be multiplied \((?P<expected_shape>\d+x\d+) and (?P<actual_shape>\d+x\d+)\)", _matrices),
-    _row(SHAPE, r"could not be broadcast together with (?:remapped )?shapes (?:\[original->remapped\]: )?<E>(?: and)? <A>"),
-    _row(SHAPE, r"shapes <E> and <A> not aligned"),
-    _row(SHAPE, r"could not broadcast input array from shape <A> into shape <E>"),
-    _row(SHAPE, r"cannot reshape array of size (?P<actual_size>\d+) into shape <E>"),
-    _row(SHAPE, r"shape '<E>' is invalid for input of size (?P<actual_size>\d+)"),
-    _row(SHAPE, r"mismatch in its core dimension (?P<dimension>\d+), .{0,200}?\(size (?P<actual_size>\d+) is different from (?P<expected_size>\d+)\)"),
-    _row(SHAPE, r"along dimension (?P<dimension>\d+), the array at index 0 has size (?P<expected_size>\d+) and the array at index \d+ has size (?P<actual_size>\d+)"),
-    _row(SHAPE, r"size of tensor a \((?P<actual_size>\d+)\) must match the size of tensor b \((?P<expected_size>\d+)\) at non-singleton dimension (?P<dimension>\d+)"),
-    _row(SHAPE, r"copying a param with shape torch\.Size\(<A>\) from checkpoint, the shape in current model is torch\.Size\(<E>\)"),
-    _row(SHAPE, r"expected input<A> to have (?P<expected_size>\d+) channels, but got (?P<actual_size>\d+) channels"),
-    _row(SHAPE, r"Expected input batch_size \((?P<actual_size>\d+)\) to match target batch_size \((?P<expected_size>\d+)\)"),
-    _row(SHAPE, r"incompatible shapes for broadcasting: <E>, <A>"),
-    _row(SHAPE, r"Incompatible shapes for broadcasting: (?:shapes=\[)?<E>,? (?:and )?<A>"),
-    _row(SHAPE, r"contracting dimensions to have the same shape, got <E> and <A>"),
-    _row(SHAPE, r"all (?:the )?input arrays? (?:must have the same shape|dimensions)|inhomogeneous shape|must have the same shape"),
-)  # fmt: skip
+@functools.cache
+def _table() -> tuple[_Row, ...]:
+    """Compiled by the first exception: it takes longer than a worker's other imports."""
+    return (
+        # Memory first: such texts are long and speak of sizes and shapes too.
+        _row(MEMORY, rf"Unable to allocate {_SIZED}(?: for an array with shape <A>)?", _bytes(_UNITS, "cpu")),
+        _row(MEMORY, rf"CUDA out of memory\. Tried to allocate {_SIZED}\.? \(?GPU (?P<number>\d+)", _bytes(_TORCH_UNITS, "cuda")),
+        _row(MEMORY, rf"CUDA out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "cuda")),
+        _row(MEMORY, rf"HIP out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "hip")),
+        _row(MEMORY, rf"MPS backend out of memory(?:.{{0,300}}?Tried to allocate {_SIZED})?", _bytes(_TORCH_UNITS, "mps")),
+        _row(MEMORY, r"CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED", _bytes({}, "cuda")),
+        _row(MEMORY, rf"can't allocate memory: you tried to allocate {_SIZED}", _bytes(_UNITS, "cpu")),
+        _row(MEMORY, rf"(?:Out of memory|RESOURCE_EXHAUSTED).{{0,200}}?(?:trying|Failed) to allocate (?:request for )?{_SIZED}", _bytes(_UNITS)),
+        _row(MEMORY, r"RESOURCE_EXHAUSTED|[Oo]ut of memory|[Cc]annot allocate memory"),
+        # Devices.
+        _row(DEVICE, r"found at least two devices, (?P<expected_device>[\w:]+) and (?P<actual_device>[\w:]+)"),
+        _row(DEVICE, r"same device, but got .{1,60}? is on (?P<actual_device>[\w:]+), different from other tensors on (?P<expected_device>[\w:]+)"),
+        _row(DEVICE, r"Expected object of device type (?P<expected_device>\w+) but got device type (?P<actual_device>\w+)"),
+        _row(DEVICE, r"can't convert (?P<actual_device>\w+:?\d*) device type tensor to numpy"),
+        _row(DEVICE, r"incompatible devices for jitted computation.{0,200}?on platform (?P<expected_device>\w+).{0,300}?on platform (?P<actual_device>\w+)"),
+        # Dtypes.
+        _row(DTYPE, r"Input type \((?P<actual_dtype>[\w.]+)\) and (?:weight|bias) type \((?P<expected_dtype>[\w.]+)\) should be the same"),
+        _row(DTYPE, r"expected scalar type (?P<expected_dtype>\w+) but found (?P<actual_dtype>\w+)"),
+        _row(DTYPE, r"to have the same dtype, but got: (?P<expected_dtype>[\w:]+) != (?P<actual_dtype>[\w:]+)"),
+        _row(DTYPE, r"must have the same dtype, but got (?P<expected_dtype>[\w:.]+) and (?P<actual_dtype>[\w:.]+)"),
+        _row(DTYPE, r"requires arguments to have the same dtypes, got (?P<expected_dtype>\w+), (?P<actual_dtype>\w+)"),
+        _row(DTYPE, r"Cannot cast .{0,80}?from dtype\('(?P<actual_dtype>[^']+)'\) to dtype\('(?P<expected_dtype>[^']+)'\)"),
+        _row(DTYPE, r"did not contain a loop with signature matching types \((?:<class 'numpy\.dtypes\.)?(?:dtype\(')?(?P<expected_dtype>[^')>]+)'?\)?>?, (?:<class 'numpy\.dtypes\.)?(?:dtype\(')?(?P<actual_dtype>[^')>]+)"),
+        _row(DTYPE, r"ufunc '[^']+' not supported for the input types"),
+        _row(DTYPE, r"Expected tensor for argument #\d+ '\w+' to have (?:one of the following )?scalar types?:? (?P<expected_dtype>[\w, ]+); but got (?:\w+\.)*(?P<actual_dtype>\w+)"),
+        # Shapes.
+        _row(SHAPE, r"shapes cannot be multiplied \((?P<expected_shape>\d+x\d+) and (?P<actual_shape>\d+x\d+)\)", _matrices),
+        _row(SHAPE, r"could not be broadcast together with (?:remapped )?shapes (?:\[original->remapped\]: )?<E>(?: and)? <A>"),
+        _row(SHAPE, r"shapes <E> and <A> not aligned"),
+        _row(SHAPE, r"could not broadcast input array from shape <A> into shape <E>"),
+        _row(SHAPE, r"cannot reshape array of size (?P<actual_size>\d+) into shape <E>"),
+        _row(SHAPE, r"shape '<E>' is invalid for input of size (?P<actual_size>\d+)"),
+        _row(SHAPE, r"mismatch in its core dimension (?P<dimension>\d+), .{0,200}?\(size (?P<actual_size>\d+) is different from (?P<expected_size>\d+)\)"),
+        _row(SHAPE, r"along dimension (?P<dimension>\d+), the array at index 0 has size (?P<expected_size>\d+) and the array at index \d+ has size (?P<actual_size>\d+)"),
+        _row(SHAPE, r"size of tensor a \((?P<actual_size>\d+)\) must match the size of tensor b \((?P<expected_size>\d+)\) at non-singleton dimension (?P<dimension>\d+)"),
+        _row(SHAPE, r"copying a param with shape torch\.Size\(<A>\) from checkpoint, the shape in current model is torch\.Size\(<E>\)"),
+        _row(SHAPE, r"expected input<A> to have (?P<expected_size>\d+) channels, but got (?P<actual_size>\d+) channels"),
+        _row(SHAPE, r"Expected input batch_size \((?P<actual_size>\d+)\) to match target batch_size \((?P<expected_size>\d+)\)"),
+        _row(SHAPE, r"incompatible shapes for broadcasting: <E>, <A>"),
+        _row(SHAPE, r"Incompatible shapes for broadcasting: (?:shapes=\[)?<E>,? (?:and )?<A>"),
+        _row(SHAPE, r"contracting dimensions to have the same shape, got <E> and <A>"),
+        _row(SHAPE, r"all (?:the )?input arrays? (?:must have the same shape|dimensions)|inhomogeneous shape|must have the same shape"),
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Final
 
 from snakepit._proto.worker_v1_pb2 import Chunk, FromWorker, Result, Results
@@ -27,6 +28,8 @@ class Outbox:
         more: Callable[[], FromWorker | None] | None = None,
     ) -> None:
         self._loop = loop
+        # Not the waking call's own, which would keep that call's arguments alive.
+        self._context = Context()
         self._on_result = on_result
         self._posted: deque[Result | Chunk] = deque()
         self._woken = False
@@ -53,7 +56,7 @@ class Outbox:
         """Have the loop collect what was posted; from any thread."""
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self.collect)
+            self._loop.call_soon_threadsafe(self.collect, context=self._context)
 
     def send(self, message: FromWorker) -> None:
         """Send a message before all results that wait; from the loop."""

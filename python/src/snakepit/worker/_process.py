@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from snakepit.errors import SnakepitError
+from snakepit.errors import Invalid, SnakepitError
 from snakepit.worker import _life, _output, _settings
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def run(arguments: Sequence[str], *, forked: bool = False) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         settings = _settings.from_environment(os.environ, arguments)
+        if forked and settings.node_pid is None:
+            raise Invalid("SNAKEPIT_NODE_PID is not set; a forked worker cannot know its node without it")
     except SnakepitError as error:
         sys.stderr.write(f"snakepit.worker: {error}\n")
         _life.exit_now(EXIT_WRONG)

@@ -15,13 +15,18 @@ from snakepit.worker._settings import Settings
 PAUSE_S: Final = 0.1
 
 
-async def dial_again(settings: Settings, hello: Callable[[], Hello]) -> tuple[Connection, Welcome] | None:
+async def dial_again(
+    settings: Settings, hello: Callable[[], Hello], *, lasted_s: float
+) -> tuple[Connection, Welcome] | None:
     """A new connection and its welcome; None where there is none in time, or the node says no.
 
-    Tries at once and then every 100 ms, for `reconnect_ms`. `hello` is made anew for each try.
+    Tries at once and then every 100 ms, for `reconnect_ms`. `hello` is made anew for each try. A stream that
+    lasted no longer than that counts as a try.
     """
     clock = asyncio.get_running_loop().time
     ends = clock() + settings.reconnect_ms / 1000
+    if settings.reconnect_ms and lasted_s < PAUSE_S:
+        await asyncio.sleep(PAUSE_S)
     while (left := ends - clock()) > 0:
         began = clock()
         connection = Connection(settings)

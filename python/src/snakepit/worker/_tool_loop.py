@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ class ToolLoop:
         self._made: asyncio.AbstractEventLoop | None = None
         self._posted: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._woken = False
+        # Not the poster's own, which would keep the call that runs there alive.
+        self._context = Context()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -36,7 +39,7 @@ class ToolLoop:
         # Waking a loop takes a system call, so the calls of a batch share one.
         if not self._woken:
             self._woken = True
-            self.loop.call_soon_threadsafe(self._run_posted)
+            self.loop.call_soon_threadsafe(self._run_posted, context=self._context)
 
     def close(self) -> None:
         """Stop the loop, where it runs; what is under way there is not waited for."""

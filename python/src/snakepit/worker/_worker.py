@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import time
 from typing import Final
 
 from snakepit import telemetry as events
@@ -60,13 +61,15 @@ class Worker:
 
         draining = asyncio.create_task(self._drain.run(self._dispatcher, self._outbox), name="drain")
         overdue = asyncio.create_task(self._drain.overdue(_overdue), name="overdue")
+        began = time.monotonic()
         while not await connection.serve(
             welcome, self._dispatcher, self._outbox, self._telemetry, self._drain
         ):
-            again = await self._dial_again(connection)
+            again = await self._dial_again(connection, time.monotonic() - began)
             if again is None:
                 _life.exit_now(EXIT_BROKEN)
             connection, welcome = again
+            began = time.monotonic()
         overdue.cancel()
         draining.cancel()
         try:
@@ -109,13 +112,13 @@ class Worker:
         )
         await self._runner.start()
 
-    async def _dial_again(self, broken: Connection) -> tuple[Connection, Welcome] | None:
+    async def _dial_again(self, broken: Connection, lasted_s: float) -> tuple[Connection, Welcome] | None:
         lost = self._outbox.begin()
         if lost:
             logger.warning("%d streams end, for their chunks may be lost", len(lost))
         self._dispatcher.give_up(lost)
         await broken.close()
-        found = await dial_again(self._settings, self._hello_again)
+        found = await dial_again(self._settings, self._hello_again, lasted_s=lasted_s)
         if found is not None:
             self._obey(found[1])
             logger.info("the node took this worker back")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,7 @@ def test_a_forked_worker_is_a_process_of_its_own(node: FakeNode, zygote: Zygote)
     assert facts["argv"] == ["--adapter", "tests.tools"]
     assert facts["stdin"] == "/dev/null"
     assert facts["ignored"] == []
+    assert facts["collects"]
     assert Path(f"/proc/{first.pid}/comm").read_text() == "snakepit-worker\n"
     # Neither the zygote's socket nor what it got for others.
     second = zygote.fork("w2", SNAKEPIT_MARK=None)
@@ -167,3 +170,38 @@ def test_a_request_may_be_large(node: FakeNode, zygote: Zygote) -> None:
     assert zygote.ready()
     zygote.fork("w1", SNAKEPIT_MARK="x" * 100_000)
     assert len(_link(node).ask("facts", name="SNAKEPIT_MARK")["mark"]) == 100_000
+
+
+# A node of its own: adopts what the zygote forks, says the worker's pid, and hangs.
+_NODE = """
+import ctypes, json, os, socket, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+os.environ["SNAKEPIT_NODE_PID"] = str(os.getpid())
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+zygote = subprocess.Popen([sys.executable, "-m", "snakepit.worker", "--zygote"], stdin=theirs.fileno())
+theirs.close()
+assert json.loads(ours.recv(4096)) == {"ready": True}
+null = os.open(os.devnull, os.O_WRONLY)
+socket.send_fds(ours, [b"{}"], [null, null])
+print(json.loads(ours.recv(4096))["pid"], zygote.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_forked_workers_die_with_the_node(node: FakeNode) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _NODE],
+        env=node.environment("tests.tools"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    node.workers.append(parent)
+    assert parent.stdout is not None
+    worker, zygote = map(int, parent.stdout.readline().split())
+    link = _link(node)
+    link.call("nap", ms=60_000)
+    assert link.wait(lambda: any(m.heartbeat.running for m in link.messages))
+    assert is_alive(worker)
+    parent.kill()
+    assert gone_within(worker, 1.5)
+    assert gone_within(zygote, 1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import os
 import random
 import signal
@@ -292,6 +293,7 @@ def facts(name: str) -> dict[str, Any]:
         "stdin": os.readlink("/proc/self/fd/0"),
         "ignored": [n.name for n in (signal.SIGTERM,) if signal.getsignal(n) == signal.SIG_IGN],
         "mark": os.environ.get(name),
+        "collects": gc.isenabled(),
         "random": random.random(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -93,6 +94,7 @@ def _worker(
         # Before the descriptor is closed below, so that it is not closed again later.
         channel.detach()
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        gc.enable()
         _reset_signals()
         _life.set_name(_NAME)
         _apply(environment)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from snakepit._proto.worker_v1_pb2 import Call, Chunk, Result
 from snakepit._running import Running, current
 from snakepit.errors import Exhausted, Invalid
-from snakepit.worker import _arguments, _outcome, _results
+from snakepit.worker import _arguments, _generators, _outcome, _results
 from snakepit.worker._host import Host
 from snakepit.worker._job import AsyncCredits, Callbacks, Job, SyncCredits
 from snakepit.worker._outbox import Outbox
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_END: Final = object()
 # What is neither awaited nor iterated to its end; most results are of these.
 _FINAL: Final = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict))
 _NOT_STREAMED: Final = (
@@ -116,7 +115,7 @@ class Runner:
         if type(value) in _FINAL and not job.call.stream:
             return value
         if inspect.isawaitable(value):
-            value = self._on_loop(_awaited(value))
+            value = self._on_loop(_generators.awaited(value))
         if isinstance(value, AsyncIterator):
             return self._on_loop(self._stream_async(job, value))
         if isinstance(value, Iterator):
@@ -128,7 +127,7 @@ class Runner:
     def _stream(self, job: Job, items: Iterator[Any]) -> Any:
         """Send a generator's items as the node has room; its return value is the call's."""
         if not job.call.stream:
-            _close(items)
+            _generators.close(items)
             return self._unstreamed()
         credits = job.credits
         assert isinstance(credits, SyncCredits)  # noqa: S101
@@ -145,7 +144,7 @@ class Runner:
                 self._outbox.post(chunk)
                 number += 1
         finally:
-            _close(items)
+            _generators.close(items)
         return None
 
     def _hook(self, instance: Any, name: str) -> None:
@@ -155,7 +154,7 @@ class Runner:
 
     def _wait_for(self, outcome: Any) -> None:
         if inspect.isawaitable(outcome):
-            self._on_loop(_awaited(outcome))
+            self._on_loop(_generators.awaited(outcome))
 
     def _register(self, instance: Any, context: Any) -> Any:
         """What an adapter does once for each session; may have to be awaited."""
@@ -204,14 +203,14 @@ class Runner:
         if isinstance(value, AsyncIterator):
             return await self._stream_async(job, value)
         if isinstance(value, Iterator):
-            return await self._stream_async(job, _stepped(value))
+            return await self._stream_async(job, _generators.stepped(value))
         if job.call.stream:
-            return await self._stream_async(job, _stepped(iter((value,))))
+            return await self._stream_async(job, _generators.stepped(iter((value,))))
         return value
 
     async def _stream_async(self, job: Job, items: AsyncIterator[Any]) -> Any:
         if not job.call.stream:
-            await _aclose(items)
+            await _generators.aclose(items)
             return self._unstreamed()
         number = 0
         try:
@@ -225,7 +224,7 @@ class Runner:
                 self._outbox.post(chunk)
                 number += 1
         finally:
-            await _aclose(items)
+            await _generators.aclose(items)
 
     async def _hook_async(self, instance: Any, name: str) -> None:
         hook = getattr(instance, name, None)
@@ -303,28 +302,3 @@ def _seam_of(host: Host, announces: bool) -> Seam:
     from snakepit_bridge._seam import Seam
 
     return Seam(host.source, announces=announces)
-
-
-def _close(items: Iterator[Any]) -> None:
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()
-
-
-async def _aclose(items: AsyncIterator[Any]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
-
-
-async def _awaited(value: Any) -> Any:
-    return await value
-
-
-async def _stepped(items: Iterator[Any]) -> AsyncIterator[Any]:
-    """A sync generator's items, each made on a thread."""
-    try:
-        while (item := await asyncio.to_thread(next, items, _END)) is not _END:
-            yield item
-    finally:
-        _close(items)

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     Exit codes: 0 the node closed the socket, 2 the adapter to preload does not load or standard input is
     no such socket, 3 the node is gone.
     """
+    # Nothing here is garbage, and a collection would copy pages that are shared; workers turn it on again.
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever it was inherited as: children are waited for here.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -38,6 +38,23 @@ def test_an_async_call_cancelled_at_once_is_answered(node: FakeNode) -> None:
         assert {link.error(sequence).type for sequence in sequences} == {"Cancelled"}
 
 
+def test_a_backlog_of_async_calls_keeps_to_the_slots(node: FakeNode) -> None:
+    link, _ = node.start(SNAKEPIT_WORKER_SLOTS="2")
+    naps = link.call_many([("nap_async", {"ms": 300})] * 5)
+    behind = link.call("nap", ms=1)
+    assert link.wait(lambda: naps[1] in link.results)
+    assert not any(n in link.results for n in (*naps[2:], behind))
+    # Those that wait for a slot are cancelled though they are with the loop already.
+    link.cancel(naps[4])
+    assert link.error(naps[4]).type == "Cancelled"
+    assert link.value(naps[3])
+    assert link.value(behind)
+    late = link.call_many(
+        [("block_async", {"seconds": 0.5})] * 2 + [("nap_async", {"ms": 1})], deadline_ms=200
+    )
+    assert link.error(late[2]).type == "DeadlineExceeded"
+
+
 def test_async_tools_run_in_one_loop_and_not_the_connections(node: FakeNode) -> None:
     link, _ = node.start(SNAKEPIT_WORKER_SLOTS="2")
     names = {link.ask("thread_async") for _ in range(3)}

@@ -13,8 +13,17 @@ from typing import Final
 from snakepit._proto.worker_v1_pb2 import Call, Result
 from snakepit.errors import NotFound
 from snakepit.worker import _outcome
+from snakepit.worker._async_slots import AsyncSlots
 from snakepit.worker._host import Host
-from snakepit.worker._job import APART, CHUNK_CREDITS_DEFAULT, ON_SLOTS, AsyncCredits, Job, SyncCredits
+from snakepit.worker._job import (
+    APART,
+    CHUNK_CREDITS_DEFAULT,
+    ON_LOOP,
+    ON_SLOTS,
+    AsyncCredits,
+    Job,
+    SyncCredits,
+)
 from snakepit.worker._outbox import BATCH_MAX, Outbox
 from snakepit.worker._output import logger
 from snakepit.worker._runner import Runner
@@ -35,9 +44,9 @@ class Dispatcher:
     """Holds every call that the node has outstanding here. All methods are for the connection's loop.
 
     Sync tools run on `slots` threads that take from one queue, so that a thread goes from call to call
-    without the loop. Async tools, on a loop of their own, and thread-sensitive ones run apart from those
-    threads; while one of them runs or is next, this loop hands out the slots one by one. With `asyncio`, the
-    slots are those of async tools, and sync ones have one thread beside them.
+    without this loop; so does the loop of async tools while nothing else runs. Thread-sensitive tools have a
+    thread apart. While calls of several kinds run or are next, this loop hands out the slots one by one. With
+    `asyncio`, the slots are those of async tools, and sync ones have one thread beside them.
     """
 
     def __init__(
@@ -57,8 +66,9 @@ class Dispatcher:
         self._sync_beside = concurrency == "asyncio"
         self._threads = 1 if self._sync_beside else slots
         self._all_sensitive = thread_sensitive and self._threads > 1
-        # Calls given to the slots' threads, and calls that run apart from them.
+        # Calls given to the slots' threads, to the loop of async tools, and to the thread of sensitive ones.
         self._on_slots = 0
+        self._on_loop = 0
         self._apart = 0
         self._jobs: dict[int, Job] = {}
         # Claimed by whoever takes a job out: a thread that starts it, or a cancel that spares it.
@@ -66,6 +76,7 @@ class Dispatcher:
         self._waiting: deque[Job] = deque()
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._sensitive: SimpleQueue[Job] | None = None
+        self._async: AsyncSlots
         self._outbox: Outbox
         self._runner: Runner
         self._chunk_credits = CHUNK_CREDITS_DEFAULT
@@ -79,6 +90,9 @@ class Dispatcher:
         self._runner = runner
         self._outbox = outbox
         self._chunk_credits = chunk_credits or CHUNK_CREDITS_DEFAULT
+        self._async = AsyncSlots(
+            self._tools, outbox, slots=self._slots, claim=self._claim, run=runner.run_async
+        )
         for number in range(self._threads):
             self._start_thread(f"snakepit-slot-{number}", self._queue)
 
@@ -141,6 +155,8 @@ class Dispatcher:
             job.timer.cancel()
         if job.place == ON_SLOTS:
             self._on_slots -= 1
+        elif job.place == ON_LOOP:
+            self._on_loop -= 1
         elif job.place == APART:
             self._apart -= 1
         if self._waiting:
@@ -171,47 +187,45 @@ class Dispatcher:
                 self._waiting.popleft()
                 continue
             sensitive = self._threads > 1 and (self._all_sensitive or job.sensitive)
-            apart = job.entry.is_async or sensitive
-            taken = self._apart if self._sync_beside else self._apart + self._on_slots
-            if (apart or self._apart) and taken >= self._slots:
+            if not self._may_start(job, sensitive=sensitive):
                 break
             self._waiting.popleft()
-            if not apart:
-                self._put_on_slots(job)
-                continue
-            job.place = APART
-            self._apart += 1
             if job.entry.is_async:
-                self._unstarted.pop(job.sequence)
-                self._start_async(job)
-            else:
+                self._put_on_loop(job)
+            elif sensitive:
+                job.place = APART
+                self._apart += 1
                 self._sensitive_queue().put(job)
-        if self._on_slots:
+            else:
+                self._put_on_slots(job)
+        if self._on_slots or self._on_loop:
             self._watch_kept()
+
+    def _may_start(self, job: Job, *, sensitive: bool) -> bool:
+        """Whether a slot is free, or whoever takes the job keeps to the number of slots by itself."""
+        if not job.entry.is_async and not sensitive and not self._apart and not self._on_loop:
+            return True
+        others = 0 if self._sync_beside else self._on_slots + self._apart
+        return others + self._on_loop < self._slots or (job.entry.is_async and not others)
+
+    def _claim(self, job: Job) -> bool:
+        """Take a job that is to begin; False where a cancel was faster. From any thread."""
+        return self._unstarted.pop(job.sequence, None) is not None
 
     def _put_on_slots(self, job: Job) -> None:
         job.place = ON_SLOTS
         self._on_slots += 1
         self._queue.put(job)
 
-    def _start_async(self, job: Job) -> None:
+    def _put_on_loop(self, job: Job) -> None:
+        job.place = ON_LOOP
+        self._on_loop += 1
         if job.ends is not None:
             left = job.ends - time.monotonic()
             job.timer = asyncio.get_running_loop().call_later(
                 max(0.0, left), self._stop, job.sequence, DEADLINE, _late(job)
             )
-        self._tools.post(self._create_task, job)
-
-    def _create_task(self, job: Job) -> None:
-        asyncio.get_running_loop().create_task(self._run_async(job), name=job.call.tool)
-
-    async def _run_async(self, job: Job) -> None:
-        if job.stopped is not None:
-            self._outbox.post(_outcome.of_failure(job.sequence, *job.stopped))
-            return
-        # From here on it can be cancelled and still answers.
-        job.task = asyncio.current_task()
-        self._outbox.post(await self._runner.run_async(job))
+        self._async.put(job)
 
     def _stop(self, sequence: int, kind: str, reason: str) -> None:
         job = self._jobs.get(sequence)
@@ -222,7 +236,7 @@ class Dispatcher:
             return
         if job.entry.is_async:
             job.stopped = job.stopped or (kind, reason)
-            self._tools.post(_cancel, job)
+            self._async.cancel(job)
         elif job.credits is not None:
             job.stopped = (kind, reason)
             job.credits.stop()
@@ -254,7 +268,7 @@ class Dispatcher:
                     job = queue.get()
             else:
                 job = queue.get()
-            if self._unstarted.pop(job.sequence, None) is None:
+            if not self._claim(job):
                 continue
             tool = job.call.tool
             usual = usual_ns.get(tool, _SLOW_NS)
@@ -287,11 +301,6 @@ class Dispatcher:
         if self._jobs:
             self._sweep_s = min(_SWEEP_MAX_S, self._sweep_s * 2)
             self._sweeping = asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
-
-
-def _cancel(job: Job) -> None:
-    if job.task is not None:
-        job.task.cancel()
 
 
 def _late(job: Job) -> str:

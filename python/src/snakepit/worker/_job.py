@@ -25,8 +25,9 @@ CORRELATION_ID: Final = "correlation_id"
 CORRELATION_HEADER: Final = "x-snakepit-correlation-id"
 _CORRELATION_CHARS_MAX: Final = 256
 _DIGITS_MAX: Final = 15
-# Where a job is: not handed out, with the slots' threads, or on the loop or the thread of its own.
-WAITING, ON_SLOTS, APART = range(3)
+# Where a job is: not handed out, with the slots' threads, on the loop of async tools, or on the thread of
+# sensitive ones.
+WAITING, ON_SLOTS, ON_LOOP, APART = range(4)
 
 
 class Job:

@@ -30,11 +30,15 @@ class Results:
 
     def of(self, system: str, op: str, clients: int) -> list[dict[str, Any]]:
         """All rounds of a cell."""
-        return [
-            run["result"]
-            for run in self.runs
-            if (run["system"], run["op"], run["clients"]) == (system, op, clients)
-        ]
+        return [run["result"] for run in self._runs(system, op, clients)]
+
+    def others(self, system: str, op: str, clients: int) -> float:
+        """Cores that others used, in the worst round of a cell."""
+        return max(float(run["others_cores"]) for run in self._runs(system, op, clients))
+
+    def _runs(self, system: str, op: str, clients: int) -> list[dict[str, Any]]:
+        wanted = (system, op, clients)
+        return [run for run in self.runs if (run["system"], run["op"], run["clients"]) == wanted]
 
 
 def report(results: Results, flags: argparse.Namespace) -> str:
@@ -78,17 +82,17 @@ def _calls(results: Results) -> list[str]:
     runs = [run for run in results.runs if run["op"] == "call"]
     lines = [
         "",
-        "| callers | system | calls/s | snakepit does | p50 | p90 | p99 | errors |",
-        "|---|---|---|---|---|---|---|---|",
+        "| callers | system | calls/s | snakepit does | p50 | p90 | p99 | errors | others' cores |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for clients, system in sorted({(run["clients"], run["system"]): None for run in runs}, key=_first):
         ours, of = results.of("snakepit", "call", clients), results.of(system, "call", clients)
         times = f"{_rate(ours) / _rate(of):.2f} x" if ours and _rate(of) else "-"
         p50, p90, p99 = (f"{_ms(of, name):.2f} ms" for name in ("p50", "p90", "p99"))
         errors = sum(sum(one["errors"].values()) for one in of)
-        lines.append(
-            f"| {clients} | {system} | {_rate(of):,.0f} | {times} | {p50} | {p90} | {p99} | {errors} |"
-        )
+        others = f"{results.others(system, 'call', clients):.2f}"
+        cells = [clients, system, f"{_rate(of):,.0f}", times, p50, p90, p99, errors, others]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 
 

@@ -21,6 +21,7 @@ class Stat(NamedTuple):
 
     pid: int
     parent: int
+    session: int
     ended: bool
     used_s: float
     started: int
@@ -34,22 +35,24 @@ def stat(pid: int) -> Stat | None:
         return None
     # Its own time, and that of children whose end it has seen.
     used_s = sum(map(int, fields[11:15])) / TICKS_PER_S
-    return Stat(pid, int(fields[1]), fields[0] in "ZX", used_s, int(fields[19]))
+    return Stat(pid, int(fields[1]), int(fields[3]), fields[0] in "ZX", used_s, int(fields[19]))
 
 
 def tree(roots: Iterable[int]) -> list[Stat]:
-    """These processes and all below them."""
+    """These processes, all below them, and those of their sessions: some may have lost their parents."""
     everything = {pid: found for pid in _pids() if (found := stat(pid))}
     below: dict[int, list[int]] = {}
     for found in everything.values():
-        below.setdefault(found.parent, []).append(found.pid)
-    wanted, told = list(roots), {}
+        for above in {found.parent, found.session}:
+            below.setdefault(above, []).append(found.pid)
+    wanted = list(roots)
+    told: dict[int, Stat | None] = {}
     while wanted:
         pid = wanted.pop()
-        if pid in everything and pid not in told:
-            told[pid] = everything[pid]
+        if pid not in told:
+            told[pid] = everything.get(pid)
             wanted += below.get(pid, [])
-    return list(told.values())
+    return [found for found in told.values() if found]
 
 
 def used_s(roots: Iterable[int]) -> float:
@@ -121,7 +124,9 @@ class Child:
             with suppress(BrokenPipeError, subprocess.TimeoutExpired):
                 self.process.stdin.close()
                 self.process.wait(GOODBYE_S)
-        end([self.pid], patience_s, family)
+        # Once it has ended, its number may be another's, not that of its session as long as that has members.
+        roots = [] if self.ended() else [self.pid]
+        end(roots, patience_s, [found for found in family if roots or found.pid != self.pid])
         self.process.wait()
         if self.process.stdout:
             self.process.stdout.close()

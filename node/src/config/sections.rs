@@ -247,7 +247,7 @@ pub(super) const FREE_TABLES: &[FreeTable] = &[FreeTable {
 }];
 
 /// The free tables of a section.
-pub(super) fn free_tables(section: &str) -> impl Iterator<Item = &'static FreeTable> {
+pub(super) fn free_tables(section: &str) -> impl Iterator<Item = &'static FreeTable> + Clone {
     FREE_TABLES
         .iter()
         .filter(move |table| table.section == section)

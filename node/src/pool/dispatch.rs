@@ -25,6 +25,7 @@ use super::state::{CallKey, Reply, split_token};
 use super::stop::Stop;
 use super::stream::CallStream;
 use super::zygote::Zygote;
+use crate::telemetry::events;
 
 /// Room in the server's messages for the frame around what fills them, in bytes.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -441,7 +442,14 @@ impl Kept {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         let limit = deadline.max(Instant::now()) + STOP_MARGIN;
+        let (name, processes, began) = (self.pool.name(), self.pool.workers(), Instant::now());
+        events::cleanup_start(name, processes);
         while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
+        if tasks.is_empty() {
+            events::cleanup_success(name, processes, began.elapsed());
+        } else {
+            events::cleanup_timeout(name, tasks.len(), began.elapsed());
+        }
         // What is left of them drops its process, and that kills its group.
         tasks.shutdown().await;
         if let Some(supervisor) = &self.supervisor {

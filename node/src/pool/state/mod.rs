@@ -11,17 +11,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use snakepit_proto::bridge::ToolSpec;
+use snakepit_proto::bridge::{self, ToolSpec};
 use snakepit_proto::worker as wire;
 
-use self::circuit::Circuit;
-pub(super) use self::ticket::{After, Ending, Reply, Switched, Ticket, Wanted};
+use self::circuit::{Circuit, Phase};
+pub(super) use self::ticket::{After, Dispatched, Ending, Reply, Switched, Ticket, Wanted};
 use self::worker::Running;
 pub(super) use self::worker::{About, Worker};
 use super::call::{CallContext, CallOutcome};
 use super::error::CallError;
 use super::link::Link;
 use super::settings::PoolSettings;
+use crate::telemetry::events;
 
 /// Names a call on this node; grows with admission.
 pub(super) type CallKey = u64;
@@ -170,6 +171,7 @@ impl State {
         let worker = self.worker_mut(link.key)?;
         worker.link = link.clone();
         worker.reconnecting = false;
+        worker.listened = false;
         worker.heard = now;
         let id = worker.id.clone();
         let gone: Vec<_> = worker
@@ -331,8 +333,8 @@ impl State {
                 queued: self.queued(),
             });
         }
-        self.pass_circuit(&ticket.context.tool, now)?;
         let mut after = After::default();
+        self.pass_circuit(&ticket.context.tool, now, &mut after)?;
         if let Some(at) = at {
             self.give(at, key, ticket, now, &mut after);
             return Ok((false, after));
@@ -368,21 +370,36 @@ impl State {
         })
     }
 
-    fn pass_circuit(&mut self, tool: &str, now: Instant) -> Result<(), CallError> {
+    fn pass_circuit(
+        &mut self,
+        tool: &str,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<(), CallError> {
         if self.circuits.is_empty() {
             return Ok(());
         }
         let Some(circuit) = self.circuits.get_mut(tool) else {
             return Ok(());
         };
-        circuit
-            .admit(&self.settings, now)
-            .map_err(|left| CallError::CircuitOpen {
+        match circuit.admit(&self.settings, now) {
+            Ok(()) => {
+                if circuit.opened() {
+                    after.switched.push(Switched {
+                        tool: tool.to_owned(),
+                        to: Phase::HalfOpen,
+                        failures: circuit.failures,
+                    });
+                }
+                Ok(())
+            }
+            Err(left) => Err(CallError::CircuitOpen {
                 pool: self.settings.name.clone(),
                 tool: tool.to_owned(),
                 failures: circuit.failures,
                 retry_after_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            })
+            }),
+        }
     }
 
     fn failed(&mut self, tool: &str, now: Instant, after: &mut After) {
@@ -396,7 +413,8 @@ impl State {
         if circuit.failed(&self.settings, now) {
             after.switched.push(Switched {
                 tool: tool.to_owned(),
-                open: true,
+                to: Phase::Open,
+                failures: circuit.failures,
             });
         }
     }
@@ -410,7 +428,8 @@ impl State {
         {
             after.switched.push(Switched {
                 tool: tool.to_owned(),
-                open: false,
+                to: Phase::Closed,
+                failures: 0,
             });
         }
     }
@@ -464,6 +483,19 @@ impl State {
             .waited
             .push(now.saturating_duration_since(ticket.admitted));
         let worker = &mut self.workers[at];
+        if events::listened() {
+            let metadata = ticket.call.as_ref().map(|call| &call.metadata);
+            let correlation_id = metadata.and_then(|metadata| metadata.get("correlation_id"));
+            after.dispatched.push(Dispatched {
+                waited: now.saturating_duration_since(ticket.admitted),
+                context: CallContext {
+                    worker_id: worker.id.clone(),
+                    ..ticket.context.clone()
+                },
+                correlation_id: correlation_id.cloned().unwrap_or_default(),
+                queued: now > ticket.admitted,
+            });
+        }
         if worker.running.is_empty() {
             worker.progressed = now;
         }
@@ -744,6 +776,25 @@ impl State {
             }
         }
         (wake, lines)
+    }
+
+    /// Tell workers whether somebody listens to their events; returns those to wake.
+    pub(super) fn tell_listened(&mut self, listened: bool) -> Vec<Arc<Link>> {
+        let mut wake = Vec::new();
+        for worker in &mut self.workers {
+            if worker.listened != listened && !worker.reconnecting {
+                worker.listened = listened;
+                let toggle = bridge::TelemetryToggle { enabled: listened };
+                let control = bridge::TelemetryControl {
+                    control: Some(bridge::telemetry_control::Control::Toggle(toggle)),
+                };
+                worker
+                    .control
+                    .push_back(wire::to_worker::Message::Telemetry(control));
+                wake.push(worker.link.clone());
+            }
+        }
+        wake
     }
 
     /// Refuse what waits, and whatever comes.

@@ -21,6 +21,7 @@ mod requests;
 mod serving;
 mod sessions;
 mod snapshots;
+mod telemetry;
 mod tools;
 mod types;
 mod versions;

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod labels;
 pub mod pool;
 pub mod run;
 pub mod services;

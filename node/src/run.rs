@@ -24,9 +24,11 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
+use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
     AuditService, Bridge, CallService, ClusterService, Node, Peers, Readiness, SessionService,
+    wanted_pools,
 };
 use crate::{http, telemetry};
 
@@ -68,7 +70,9 @@ pub async fn node(flags: Flags) -> anyhow::Result<()> {
     let settings = Settings::load(&flags, environment())?;
     if flags.print_config {
         use std::io::Write as _;
-        io::stdout().write_all(settings.render().as_bytes())?;
+        let labels = Labels::detect(&settings).await;
+        let text = settings.render() + &labels.render();
+        io::stdout().write_all(text.as_bytes())?;
         return Ok(());
     }
     telemetry::init_log(&settings.log, settings.node.id)?;
@@ -103,16 +107,18 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let listeners = Listeners::bind(&settings).await?;
     let metrics = telemetry::Metrics::install()?;
     tokio::spawn(telemetry::upkeep(metrics.clone(), stop.clone()));
-
+    let traces = telemetry::init_traces(&settings)?;
+    let labels = Labels::detect(&settings).await;
     let opened = settings.clone();
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
     let group = Group::start(settings.node.id, raft_options(&settings), stores.clone()).await?;
     let socket = pool::socket_path(&settings.node.data_dir)?;
     let workers = pool::listen_unix(&socket)
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
-    let pools = Pools::start(settings.pools.clone(), settings.node.id, socket)?;
+    let wanted = wanted_pools(&settings, &labels, &stores.state)?;
+    let pools = Pools::start(wanted, settings.node.id, socket)?;
     let peers = Peers::start(&settings, &stop);
-    let node = Node::new(settings, group, stores.state.clone(), pools, peers);
+    let node = Node::new(settings, group, stores.state.clone(), pools, peers, labels);
     tracing::info!(cluster = node.settings.node.cluster_id, data = %node.settings.node.data_dir.display(), "the node is up");
 
     // The peers' and the workers' servers end last: requests under way need both.
@@ -129,6 +135,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     servers.spawn(serve_clients(node.clone(), listeners.client, stop.clone()));
     join(&node).await?;
     tokio::spawn(node.clone().keep_looking(stop.clone()));
+    tokio::spawn(node.clone().keep_pools(stop.clone()));
+    let recorded = CancellationToken::new();
+    let recorder = tokio::spawn(node.clone().keep_call_log(recorded.clone()));
 
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -144,9 +153,15 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     node.pools
         .drain_and_stop(Instant::now() + REQUESTS_GRACE)
         .await;
+    recorded.cancel();
+    let _ = recorder.await;
+    telemetry::events::close();
     node.group.stop().await;
     late.cancel();
     while servers.join_next().await.is_some() {}
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("the node has stopped");
     // Held until here: the lock on the data directory.
     drop(lock);
@@ -283,6 +298,7 @@ async fn serve_clients(
         .add_service(ClusterServer::new(ClusterService(node.clone())))
         .add_service(AuditServer::new(AuditService(node.clone())))
         .add_service(sessions(&node))
+        .add_service(node.pools.offers(node.settings.limits.message_bytes_max))
         .add_service(health_service)
         .add_service(reflection);
     serve("clients", routes.routes(), listener, stop).await

@@ -175,6 +175,9 @@ impl Client {
         if let Some(optimization_id) = &self.optimization_id {
             put(headers::OPTIMIZATION_ID, optimization_id)?;
         }
+        if let Some(key) = &self.idempotency_key {
+            put(headers::IDEMPOTENCY_KEY, key)?;
+        }
         put(headers::REQUEST_ID, request_id)
     }
 }

@@ -17,6 +17,8 @@ pub struct Client {
     pub(crate) request_id: Option<Arc<str>>,
     /// The optimization in whose name it writes, where there is one.
     pub(crate) optimization_id: Option<Arc<str>>,
+    /// Names its calls of tools, where somebody named them.
+    pub(crate) idempotency_key: Option<Arc<str>>,
     /// Whether embeddings and tensors come as raw arrays.
     pub(crate) raw_arrays: bool,
 }
@@ -40,6 +42,7 @@ impl Client {
             pinned: None,
             request_id: None,
             optimization_id: None,
+            idempotency_key: None,
             raw_arrays: false,
         })
     }
@@ -101,6 +104,13 @@ impl Client {
     #[must_use]
     pub fn with_optimization_id(mut self, optimization_id: &str) -> Self {
         self.optimization_id = Some(optimization_id.into());
+        self
+    }
+
+    /// The same client for one call of a tool, which has this name in the cluster.
+    #[must_use]
+    pub(crate) fn with_idempotency_key(mut self, key: &str) -> Self {
+        self.idempotency_key = Some(key.into());
         self
     }
 

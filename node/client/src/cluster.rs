@@ -1,17 +1,20 @@
 //! What operators ask.
 
+use std::future::Future;
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::cluster::{
-    self, ListToolsRequest, ListWorkersRequest, StatusRequest, StatusResponse, TakeSnapshotRequest,
+    ListToolsRequest, Member, StatusRequest, StatusResponse, TakeSnapshotRequest,
     TransferLeaderRequest, cluster_client::ClusterClient,
 };
 
 use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
 use crate::{Answer, Client, ClientError, Endpoint};
 
-/// A worker, as the cluster's schema has it.
-pub use snakepit_proto::cluster::Worker;
+/// Time of a member that is asked together with all others.
+const MEMBER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A part of a list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,18 +111,35 @@ impl Client {
         }))
     }
 
-    /// Workers of the asked node.
-    pub async fn list_workers(&self) -> Result<Answer<Vec<cluster::Worker>>, ClientError> {
-        let send = |channel, request| async move {
-            ClusterClient::new(channel)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .list_workers(request)
-                .await
-        };
-        let request = ListWorkersRequest {};
-        let answer = self
-            .call(Repeat::Read, Patience::Attempt, request, send)
-            .await?;
-        Ok(answer.map(|answer| answer.workers))
+    /// The same question to each member, at the same time, with a budget of its own: an answer or an error for
+    /// each.
+    ///
+    /// # Errors
+    ///
+    /// Where no node can say who the members are.
+    pub(crate) async fn ask_members<T, F>(
+        &self,
+        ask: impl Fn(Client) -> F,
+    ) -> Result<Vec<(Member, Result<T, ClientError>)>, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let budget = self.options.timeout.min(MEMBER_TIMEOUT);
+        let members = self.status().await?.members;
+        let asked = members.into_iter().map(|member| {
+            let client = member
+                .client_address
+                .parse()
+                .and_then(|endpoint: Endpoint| self.at(&endpoint));
+            let asked = client.map(|client| ask(client.with_timeout(budget)));
+            async move {
+                let told = match asked {
+                    Ok(asked) => asked.await,
+                    Err(error) => Err(error),
+                };
+                (member, told)
+            }
+        });
+        Ok(join_all(asked).await)
     }
 }

@@ -27,14 +27,17 @@ mod options;
 mod pool;
 mod program;
 mod session;
+mod stream;
 mod tool;
 mod variable;
 mod watch;
+mod worker_pools;
+mod workers;
 
 pub use answer::Answer;
 pub use audit::{EventQuery, EventStream, RowStream, StoredEvent};
 pub use client::Client;
-pub use cluster::{Page, Tool, Worker};
+pub use cluster::{Page, Tool};
 pub use document::{export_from_json, export_to_json};
 pub use endpoint::{Endpoint, parse_endpoints};
 pub use error::ClientError;
@@ -45,9 +48,12 @@ pub use optimization::{Lock, Optimization, Optimizing, Stopped};
 pub use options::{ClientOptions, Consistency, RequestIds};
 pub use program::{Program, PutProgram};
 pub use session::{NewSession, Session, SessionQuery};
-pub use tool::{CallAnswer, CallRequest, ToolError};
+pub use stream::{Chunk, ChunkStream};
+pub use tool::{CallAnswer, CallRequest, StreamPosition, ToolError};
 pub use variable::{Assigned, Assignment, Dependency, Registered, Registration, SetMany, Variable};
 pub use watch::{ChangeCause, Update, UpdateStream, WatchQuery};
+pub use worker_pools::{Circuit, Pool};
+pub use workers::{Worker, WorkerAction};
 
 /// Status of a node and digest of its rows, as the cluster's schema has them.
 pub use snakepit_proto::cluster::{DigestResponse, Member, StatusResponse};

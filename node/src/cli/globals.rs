@@ -60,6 +60,11 @@ impl Context {
         self.globals.endpoints.is_some()
     }
 
+    /// Time for each request.
+    pub fn timeout(&self) -> Duration {
+        self.globals.timeout
+    }
+
     /// The nodes to ask.
     pub fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
         let text = self

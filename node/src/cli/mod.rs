@@ -4,11 +4,14 @@ mod arguments;
 mod bench;
 mod call;
 mod cluster;
+mod doctor;
 mod error;
+mod generate;
 mod globals;
 mod log;
 mod node;
 mod output;
+mod pool;
 mod program;
 mod session;
 mod tool;
@@ -59,6 +62,9 @@ enum Verb {
     /// Tools that workers offer
     #[command(subcommand)]
     Tool(tool::Verb),
+    /// Pools: sets of alike workers, of the whole cluster
+    #[command(subcommand)]
+    Pool(pool::Verb),
     /// Workers of all nodes
     #[command(subcommand)]
     Worker(worker::Verb),
@@ -67,6 +73,11 @@ enum Verb {
     Log(log::Verb),
     /// Measure how fast a cluster is, and how long it stands still without its leader
     Bench(bench::Args),
+    /// Write code to begin with
+    #[command(subcommand, name = "gen")]
+    Generate(generate::Verb),
+    /// Look whether all that is needed is there: Python, the machine, the disk, the cluster
+    Doctor(doctor::Args),
 }
 
 /// Run what the command line asks for; the process's exit code.
@@ -109,9 +120,12 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Verb::Program(verb) => program::run(&context, verb).await,
         Verb::Call(args) => call::run(&context, args).await,
         Verb::Tool(verb) => tool::run(&context, verb).await,
+        Verb::Pool(verb) => pool::run(&context, verb).await,
         Verb::Worker(verb) => worker::run(&context, verb).await,
         Verb::Log(verb) => log::run(&context, verb).await,
         Verb::Bench(args) => bench::run(&context, args).await,
+        Verb::Generate(verb) => generate::run(&context, verb),
+        Verb::Doctor(args) => doctor::run(&context, args).await,
     }
 }
 
@@ -148,5 +162,42 @@ mod tests {
         assert!(read("snakepit program put p 1 --file f").is_err());
         assert!(read("snakepit program put p").is_err());
         assert!(read("snakepit --timeout x cluster status").is_err());
+    }
+
+    #[test]
+    fn pools_workers_and_calls_are_read() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' '));
+        for good in [
+            "snakepit pool ls -o json",
+            "snakepit pool add a --adapter m --size 0 --env A=-1 --set x=-1",
+            "snakepit pool set a size=4 env.A=1 venv=",
+            "snakepit pool resize a 3",
+            "snakepit pool rm a b",
+            "snakepit pool stats",
+            "snakepit worker ls --wide --pool a",
+            "snakepit worker restart --pool a",
+            "snakepit worker restart --all",
+            "snakepit worker restart w-1",
+            "snakepit tool show add",
+            "snakepit call count to=3 --stream --pool a --idempotent",
+            "snakepit call count --resume c-1 --from 4",
+            "snakepit gen adapter mine --kind bridge --dir d",
+            "snakepit doctor --python p --adapter a --dir d",
+        ] {
+            assert!(read(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "snakepit pool set a",
+            "snakepit pool set a size",
+            "snakepit pool resize a -1",
+            "snakepit worker restart",
+            "snakepit worker restart w-1 --all",
+            "snakepit worker restart --pool a --all",
+            "snakepit worker kill",
+            "snakepit call count --from 4",
+            "snakepit gen adapter mine --kind x",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 }

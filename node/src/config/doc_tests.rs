@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use super::fields::fields_of;
 use super::key::Key;
-use super::sections::keys;
+use super::sections::{FREE_TABLES, FreeTable, keys};
 use super::{Member, Settings};
 use crate::pool::PoolSettings;
 
 const DOC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md"));
+
+/// The settings without a default.
+const REQUIRED: &[&str] = &["node.id", "node.cluster_id", "node.data_dir"];
 
 /// The rows of all tables by their key: default and range.
 fn rows() -> BTreeMap<String, (String, String)> {
@@ -38,8 +41,7 @@ fn settings_are_documented_with_default_and_range() {
             panic!("{} is missing in docs/settings.md", key.path());
         });
         let toml = (key.toml)(&defaults);
-        let is_required = matches!(toml.as_str(), "0" | "\"\"")
-            && key.range.as_ref().is_none_or(|range| !range.contains(&0));
+        let is_required = REQUIRED.contains(&key.path().as_str());
         let expected = if is_required { "required" } else { &toml };
         assert_eq!(default, expected, "default of {}", key.path());
         if let Some(expected) = &key.range {
@@ -56,6 +58,10 @@ fn settings_are_documented_with_default_and_range() {
 #[test]
 fn tables_are_documented() {
     let rows = rows();
+    for table in FREE_TABLES {
+        let (default, _) = &rows[&table.path()];
+        assert_eq!(default, "{}", "default of {}", table.path());
+    }
     let defaults = toml::Table::try_from(PoolSettings::default()).unwrap();
     for field in fields_of::<Member>() {
         assert!(
@@ -81,6 +87,7 @@ fn tables_are_documented() {
 #[test]
 fn nothing_else_is_documented() {
     let mut known: Vec<_> = keys().map(Key::path).collect();
+    known.extend(FREE_TABLES.iter().map(FreeTable::path));
     known.extend(
         fields_of::<Member>()
             .iter()

@@ -89,8 +89,8 @@ pub enum FaultKind {
     },
     /// The key is a table of the file and cannot be set from elsewhere.
     FileOnly {
-        /// The table.
-        table: &'static str,
+        /// The table, as it is written in the file.
+        table: String,
     },
     /// `--set` without `section.key=value`.
     NotAnAssignment {
@@ -161,7 +161,7 @@ impl fmt::Display for FaultKind {
             Self::FileOnly { table } => {
                 write!(
                     f,
-                    "[[{table}]] can be set in the settings file only; hint: use --config"
+                    "{table} can be set in the settings file only; hint: use --config"
                 )
             }
             Self::NotAnAssignment { found } => {

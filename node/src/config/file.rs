@@ -11,7 +11,7 @@ use super::error::{ConfigError, Fault, FaultKind, Place};
 use super::fields::fields_of;
 use super::key::{Key, Kind};
 use super::nearest::{suggest, suggest_key, suggest_section};
-use super::sections::{SECTIONS, TABLES, find};
+use super::sections::{FreeTable, SECTIONS, TABLES, find, free_tables};
 use super::{Origin, Settings};
 
 /// Puts the file's settings over those in `settings`.
@@ -86,6 +86,10 @@ impl File<'_> {
             );
         };
         for (name, value) in table {
+            if let Some(free) = free_tables(section).find(|free| free.name == name.get_ref()) {
+                self.free_table(settings, free, value);
+                continue;
+            }
             match find(section, name.get_ref()) {
                 Some(key) => self.set(settings, key, &value),
                 None => {
@@ -95,6 +99,59 @@ impl File<'_> {
                 }
             }
         }
+    }
+
+    /// Reads a table whose keys are free and whose values are strings.
+    fn free_table(
+        &mut self,
+        settings: &mut Settings,
+        free: &FreeTable,
+        value: Spanned<DeValue<'_>>,
+    ) {
+        let span = value.span();
+        let DeValue::Table(table) = value.into_inner() else {
+            let message = format!(
+                "it is a table; hint: write [{}] above its keys",
+                free.path()
+            );
+            return self.fault(
+                span,
+                FaultKind::Malformed {
+                    key: free.path(),
+                    message,
+                },
+            );
+        };
+        for (name, value) in table {
+            let key = format!("{}.{}", free.path(), name.get_ref());
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    let entries = (free.entries_mut)(settings);
+                    entries.insert(name.get_ref().to_string(), text.to_string());
+                }
+                DeValue::Table(_) => self.fault(
+                    value.span(),
+                    FaultKind::Malformed {
+                        key,
+                        message:
+                            "it takes a string, found a table; hint: put a key with dots in quotes"
+                                .into(),
+                    },
+                ),
+                other => {
+                    let found = format!("{} {}", article(other.type_str()), other.type_str());
+                    self.fault(
+                        value.span(),
+                        FaultKind::WrongKind {
+                            key,
+                            expected: Kind::Text,
+                            found,
+                        },
+                    );
+                }
+            }
+        }
+        settings.origins.insert(free.path(), Origin::File);
     }
 
     fn set(&mut self, settings: &mut Settings, key: &Key, value: &Spanned<DeValue<'_>>) {
@@ -228,7 +285,14 @@ fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether it is a table that only the file can set.
-pub(super) fn file_only(section: &str) -> Option<&'static str> {
-    TABLES.iter().copied().find(|table| *table == section)
+/// The list of tables that a section or key names, which only the file can set, as it is written there.
+pub(super) fn file_only(section: &str, name: &str) -> Option<String> {
+    if let Some(table) = TABLES.iter().find(|table| **table == section) {
+        return Some(format!("[[{table}]]"));
+    }
+    let free = free_tables(section).find(|free| {
+        let rest = name.strip_prefix(free.name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("__"))
+    });
+    free.map(|free| format!("[{}]", free.path()))
 }

@@ -270,3 +270,59 @@ fn what_is_printed_gives_the_same_settings_again() {
     assert_eq!(first.members, second.members);
     assert_eq!(first.pools, second.pools);
 }
+
+#[test]
+fn labels_have_free_keys() {
+    let text = format!(
+        "{MINIMAL}[node.labels]\nrack = \"7\"\n\"cpu.arch\" = \"mine\"\n[raft]\nsnapshot_entries = 1000\n"
+    );
+    let flags = Flags {
+        set: vec!["node.labels.rack=8".into(), "node.labels.a.b=c = d".into()],
+        ..Flags::default()
+    };
+    let first = load(&text, &[], flags).unwrap();
+    let labels: Vec<_> = first
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        labels,
+        [("a.b", "c = d"), ("cpu.arch", "mine"), ("rack", "8")]
+    );
+    assert_eq!(first.origin("node.labels"), &Origin::Flag("--set"));
+
+    let printed = first.render();
+    let second = load(&printed, &[], Flags::default()).unwrap();
+    assert_eq!(first.labels, second.labels, "{printed}");
+}
+
+#[test]
+fn labels_that_are_no_strings_are_told() {
+    let text = format!("{MINIMAL}[node.labels]\nrack = 7\ncpu.arch = \"x\"\n");
+    let env = [
+        ("SNAKEPIT_NODE__LABELS", "x"),
+        ("SNAKEPIT_NODE__LABELS__RACK", "x"),
+    ];
+    assert_eq!(
+        refusal(&text, &env, &["node.labels=x", "node.label=x"]),
+        [
+            ", line 6, column 8: node.labels.rack takes a string, found an integer; hint: put it in quotes",
+            ", line 7, column 1: node.labels.cpu: it takes a string, found a table; \
+             hint: put a key with dots in quotes",
+            "environment variable SNAKEPIT_NODE__LABELS: [node.labels] can be set in the settings file only; \
+             hint: use --config",
+            "environment variable SNAKEPIT_NODE__LABELS__RACK: [node.labels] can be set in the settings file \
+             only; hint: use --config",
+            "flag --set node.labels=x: [node.labels] can be set in the settings file only; hint: use --config",
+            "flag --set node.label=x: unknown setting node.label; hint: did you mean node.labels?",
+        ]
+    );
+    let not_a_table = format!("{MINIMAL}labels = 7\n");
+    assert_eq!(
+        refusal(&not_a_table, &[], &[]),
+        [
+            ", line 5, column 10: node.labels: it is a table; hint: write [node.labels] above its keys"
+        ]
+    );
+}

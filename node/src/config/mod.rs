@@ -31,7 +31,7 @@ pub use member::Member;
 pub use overrides::{Flags, environment};
 pub use sections::{
     LimitSettings, ListenSettings, LogFormat, LogSettings, NodeSettings, RaftSettings,
-    SessionSettings,
+    SessionSettings, TelemetrySettings,
 };
 
 use crate::pool::PoolSettings;
@@ -41,6 +41,8 @@ use crate::pool::PoolSettings;
 pub struct Settings {
     /// Who the node is.
     pub node: NodeSettings,
+    /// What it is labelled with, on top of what is seen: `[node.labels]`.
+    pub labels: BTreeMap<String, String>,
     /// Addresses that it binds.
     pub listen: ListenSettings,
     /// Initial members of the cluster, this node among them; empty for a node that waits to be added.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub pools: Vec<PoolSettings>,
     /// Records of the process.
     pub log: LogSettings,
+    /// Spans of requests.
+    pub telemetry: TelemetrySettings,
     /// Where values that are not defaults came from, by `section.key`.
     origins: BTreeMap<String, Origin>,
 }

@@ -1,6 +1,6 @@
 //! What someone meant who wrote an unknown name.
 
-use super::sections::{SECTIONS, TABLES, find, keys};
+use super::sections::{SECTIONS, TABLES, find, free_tables, keys};
 
 /// What to say about an unknown key of a section.
 pub(super) fn suggest_key(section: &str, name: &str) -> String {
@@ -10,7 +10,8 @@ pub(super) fn suggest_key(section: &str, name: &str) -> String {
     if let Some(elsewhere) = keys().find(|key| key.name == name) {
         return format!("did you mean {}?", elsewhere.path());
     }
-    suggest(section, name, known.iter().map(|key| key.name))
+    let free = free_tables(section).map(|table| table.name);
+    suggest(section, name, known.iter().map(|key| key.name).chain(free))
 }
 
 /// What to say about an unknown section, given a key in it or none.

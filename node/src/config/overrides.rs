@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::error::{Fault, FaultKind, Place};
 use super::file::file_only;
 use super::nearest::suggest_key;
-use super::sections::find;
+use super::sections::{FreeTable, find, free_tables};
 use super::{Origin, Settings};
 
 /// What the command line says about settings.
@@ -115,6 +115,14 @@ pub(super) fn apply_flags(settings: &mut Settings, flags: &Flags, faults: &mut V
     }
 }
 
+/// `labels.rack` in `node`: a table whose keys are free, and the key. The environment has no way to write it.
+fn free_key<'a>(section: &str, name: &'a str) -> Option<(&'static FreeTable, &'a str)> {
+    free_tables(section).find_map(|free| {
+        let key = name.strip_prefix(free.name)?.strip_prefix('.')?;
+        Some((free, key))
+    })
+}
+
 fn assign(
     settings: &mut Settings,
     section: &str,
@@ -123,7 +131,12 @@ fn assign(
     origin: Origin,
 ) -> Result<(), FaultKind> {
     let path = format!("{section}.{name}");
-    if let Some(table) = file_only(section) {
+    if let Some((free, key)) = free_key(section, name) {
+        (free.entries_mut)(settings).insert(key.to_owned(), value.to_owned());
+        settings.origins.insert(free.path(), origin);
+        return Ok(());
+    }
+    if let Some(table) = file_only(section, name) {
         return Err(FaultKind::FileOnly { table });
     }
     let Some(key) = find(section, name) else {

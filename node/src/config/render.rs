@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::sections::SECTIONS;
+use super::sections::{SECTIONS, free_tables};
 use super::{Origin, Settings};
 
 impl Settings {
@@ -21,6 +21,19 @@ impl Settings {
                     let _ = write!(out, "; {} to {}", range.start(), range.end());
                 }
                 out.push('\n');
+            }
+            for free in free_tables(section) {
+                let entries = (free.entries)(self).iter();
+                let table: toml::Table = entries
+                    .map(|(key, value)| (key.clone(), value.as_str().into()))
+                    .collect();
+                let origin = self.origin(&free.path());
+                let _ = writeln!(
+                    out,
+                    "{} = {} # {origin}",
+                    free.name,
+                    toml::Value::from(table)
+                );
             }
         }
         self.render_tables(&mut out, "member", &self.members);
@@ -44,7 +57,7 @@ impl Settings {
         }
     }
 
-    /// Where the value of `section.key`, `member` or `pool` came from.
+    /// Where the value of `section.key`, `node.labels`, `member` or `pool` came from.
     pub fn origin(&self, path: &str) -> &Origin {
         self.origins.get(path).unwrap_or(&Origin::Default)
     }

@@ -1,9 +1,11 @@
 //! Every setting, its default and its range. What each does is in `docs/settings.md`; a test compares the
 //! two. Units go last in names.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::Settings;
 use super::key::{Key, Kind, Leaf, section};
 
 const KIB: u64 = 1 << 10;
@@ -27,6 +29,8 @@ section! {
         data_dir: PathBuf = PathBuf::new();
         /// Serve beyond loopback although there is no TLS and no authentication.
         insecure: bool = false;
+        /// See what hardware there is, for the labels of the node.
+        detect_hardware: bool = true;
     }
 }
 
@@ -188,6 +192,22 @@ impl Leaf for LogFormat {
     }
 }
 
+section! {
+    /// Spans of requests, sent to a collector.
+    TelemetrySettings in telemetry {
+        /// Where the collector takes OTLP over gRPC; empty sends nothing and makes no spans.
+        otlp_endpoint: String = String::new();
+        /// The node's `service.name`.
+        service_name: String = "snakepit".to_owned();
+        /// Traces that begin here and are sent, in percent; those that a caller began are sent as it chose.
+        sample_percent: u64 = 100, 0..=100;
+        /// Time for one export, and for the last one when the node stops, in milliseconds.
+        otlp_timeout_ms: u64 = 5_000, 10..=MINUTE_MS;
+        /// Spans that may wait to be sent; more are dropped.
+        otlp_queue_max: usize = 2_048, 1..=1_000_000;
+    }
+}
+
 /// The sections and their keys, in the order of the documentation.
 pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("node", NodeSettings::KEYS),
@@ -196,10 +216,42 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("limits", LimitSettings::KEYS),
     ("session", SessionSettings::KEYS),
     ("log", LogSettings::KEYS),
+    ("telemetry", TelemetrySettings::KEYS),
 ];
 
-/// The tables that only the file can set.
+/// The lists of tables, which only the file can set.
 pub(super) const TABLES: &[&str] = &["member", "pool"];
+
+/// A table whose keys are free, within a section. The file can set it, and `--set` one key of it.
+pub(super) struct FreeTable {
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// Its entries.
+    pub(super) entries: fn(&Settings) -> &BTreeMap<String, String>,
+    pub(super) entries_mut: fn(&mut Settings) -> &mut BTreeMap<String, String>,
+}
+
+impl FreeTable {
+    /// `section.name`.
+    pub(super) fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+}
+
+/// The tables whose keys are free, in the order of the documentation.
+pub(super) const FREE_TABLES: &[FreeTable] = &[FreeTable {
+    section: "node",
+    name: "labels",
+    entries: |settings| &settings.labels,
+    entries_mut: |settings| &mut settings.labels,
+}];
+
+/// The free tables of a section.
+pub(super) fn free_tables(section: &str) -> impl Iterator<Item = &'static FreeTable> + Clone {
+    FREE_TABLES
+        .iter()
+        .filter(move |table| table.section == section)
+}
 
 /// Every setting outside the tables, in the order of the documentation.
 pub fn keys() -> impl Iterator<Item = &'static Key> {

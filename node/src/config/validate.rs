@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use snakepit_storage::identity::CLUSTER_ID_BYTES_MAX;
 use tracing_subscriber::EnvFilter;
 
+use crate::labels::{LABELS_MAX, key_problem, value_problem};
+
 use super::key::quoted;
 use super::member::is_address;
 use super::sections::keys;
@@ -20,6 +22,7 @@ impl Settings {
         };
         problems.ranges();
         problems.node();
+        problems.labels();
         problems.listen();
         problems.members();
         problems.raft();
@@ -27,6 +30,7 @@ impl Settings {
         problems.session();
         problems.pools();
         problems.log();
+        problems.telemetry();
         problems.found
     }
 }
@@ -91,6 +95,27 @@ impl Problems<'_> {
                 "valid UTF-8",
                 "choose a directory with a plain name",
             ),
+        }
+    }
+
+    fn labels(&mut self) {
+        let labels = &self.settings.labels;
+        if labels.len() > LABELS_MAX {
+            self.add(
+                "node.labels",
+                format!("{} labels", labels.len()),
+                format!("at most {LABELS_MAX} labels"),
+                "keep those that pools ask for",
+            );
+        }
+        for (key, value) in labels {
+            let field = format!("node.labels.{key}");
+            if let Some((limit, hint)) = key_problem(key) {
+                self.add(&field, quoted(value), limit, hint);
+            }
+            if let Some((limit, hint)) = value_problem(value) {
+                self.add(&field, quoted(value), limit, hint);
+            }
         }
     }
 
@@ -292,4 +317,36 @@ impl Problems<'_> {
             );
         }
     }
+
+    fn telemetry(&mut self) {
+        let telemetry = &self.settings.telemetry;
+        let endpoint = &telemetry.otlp_endpoint;
+        if !endpoint.is_empty() && !is_plain_http(endpoint) {
+            self.add(
+                "telemetry.otlp_endpoint",
+                quoted(endpoint),
+                "http://host:port, or empty",
+                "spans are sent over gRPC without TLS, to a collector's port 4317: write http://127.0.0.1:4317",
+            );
+        }
+        let name = &telemetry.service_name;
+        if name.is_empty() || name.len() > SERVICE_NAME_BYTES_MAX {
+            self.add(
+                "telemetry.service_name",
+                quoted(name),
+                format!("1 to {SERVICE_NAME_BYTES_MAX} bytes long"),
+                "write the name under which the node's spans are to be found",
+            );
+        }
+    }
+}
+
+/// Longest `telemetry.service_name`, in bytes.
+const SERVICE_NAME_BYTES_MAX: usize = 255;
+
+/// Whether it is `http://host:port`, without a path.
+fn is_plain_http(text: &str) -> bool {
+    text.strip_prefix("http://")
+        .map(|rest| rest.strip_suffix('/').unwrap_or(rest))
+        .is_some_and(is_address)
 }

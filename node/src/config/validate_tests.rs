@@ -214,3 +214,61 @@ fn pools_are_distinct_and_checked() {
     );
     assert!(found[1].starts_with("pool[1].size: 0 "), "{found:?}");
 }
+
+#[test]
+fn labels_have_limits() {
+    let found = heads(|settings| {
+        settings.labels.insert("a b".into(), "x".into());
+        settings.labels.insert("long".into(), "v".repeat(257));
+    });
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(
+        found[0],
+        "node.labels.a b is \"x\", it must be named with 1 to 64 letters, digits and _ . / -"
+    );
+    assert!(found[1].starts_with("node.labels.long is "), "{found:?}");
+    let many = heads(|settings| {
+        settings.labels = (0..65)
+            .map(|at| (format!("k{at}"), String::new()))
+            .collect();
+    });
+    assert_eq!(
+        many,
+        ["node.labels is 65 labels, it must be at most 64 labels"]
+    );
+}
+
+#[test]
+fn spans_go_over_plain_http() {
+    let endpoint = |text: &str| {
+        heads(|settings| settings.telemetry.otlp_endpoint = text.to_owned()).is_empty()
+    };
+    for good in [
+        "",
+        "http://127.0.0.1:4317",
+        "http://collector.internal:4317/",
+        "http://[::1]:4317",
+    ] {
+        assert!(endpoint(good), "{good}");
+    }
+    for bad in [
+        "127.0.0.1:4317",
+        "https://h:4317",
+        "http://h",
+        "http://h:4317/v1/traces",
+        "http://",
+    ] {
+        assert!(!endpoint(bad), "{bad}");
+    }
+    let found = heads(|settings| {
+        settings.telemetry.service_name.clear();
+        settings.telemetry.sample_percent = 101;
+    });
+    assert_eq!(
+        found,
+        [
+            "telemetry.sample_percent is 101, it must be from 0 to 100",
+            "telemetry.service_name is \"\", it must be 1 to 255 bytes long",
+        ]
+    );
+}

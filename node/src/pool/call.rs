@@ -28,6 +28,10 @@ pub struct ToolCall {
     pub principal: String,
     /// Whether it may run again after the death of its worker. A tool's own mark counts as well.
     pub idempotent: bool,
+    /// The pool that must run it; empty: any that offers the tool.
+    pub pool: String,
+    /// The worker that the pool's affinity asks for; empty: any.
+    pub worker: String,
 }
 
 /// A call's end, a Python exception included.
@@ -45,8 +49,14 @@ pub struct CallOutcome {
     pub execution_time_us: u64,
     /// What travels along.
     pub metadata: BTreeMap<String, String>,
+    /// What the tool wrote to its standard output, the newest part.
+    pub stdout: String,
+    /// What the tool wrote to its standard error, the newest part.
+    pub stderr: String,
     /// The worker that ran it.
     pub worker_id: String,
+    /// Its pool.
+    pub pool: String,
 }
 
 /// A call that runs now, as its state callbacks need it.

@@ -1,28 +1,35 @@
 //! The node's pools, as the rest of the node sees them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use snakepit_proto::worker::worker_service_server::WorkerServiceServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::call::{CallContext, CallOutcome, ToolCall};
 use super::endpoint::{Registry, WorkerEndpoint};
 use super::error::CallError;
+use super::place::Place;
 use super::pool::{self, Pool};
+use super::queries::ANY_TOOL;
 use super::seat::Supervisor;
-use super::settings::PoolSettings;
+use super::settings::{MESSAGE_BYTES_MAX, PoolSettings};
 use super::spawn::Spawner;
 use super::state::{CallKey, Reply, split_token};
 use super::stop::Stop;
 use super::stream::CallStream;
+use super::zygote::Zygote;
 
 /// Room in the server's messages for the frame around what fills them, in bytes.
 const FRAME_BYTES: usize = 64 * 1024;
+/// Calls that wait for a tool that no pool offers yet.
+const EARLY_CALLS_MAX: usize = 1_000;
 /// How long a stop may take beyond its deadline: to kill, to reap and to read the last output.
 const STOP_MARGIN: Duration = Duration::from_secs(3);
 
@@ -35,14 +42,25 @@ pub struct Pools {
 
 pub(super) struct Inner {
     pub(super) node_id: u64,
-    pub(super) pools: Vec<Arc<Pool>>,
-    registry: Arc<Registry>,
-    stop: Arc<Stop>,
+    /// In the order of their names.
+    pools: RwLock<Arc<[Kept]>>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) stop: Stop,
     pub(super) changed: Arc<watch::Sender<u64>>,
-    tasks: Mutex<JoinSet<()>>,
+    pub(super) numbers: Arc<AtomicU64>,
     /// Calls of tools that no pool offers yet, while a pool has not started.
     early: Semaphore,
     spawner: Arc<Spawner>,
+    /// Pools that were removed, until their workers have ended.
+    leaving: Mutex<JoinSet<()>>,
+}
+
+/// A pool and who keeps its workers.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) pool: Arc<Pool>,
+    supervisor: Option<Arc<Supervisor>>,
+    stop: CancellationToken,
 }
 
 /// Cancels a call when its future is dropped.
@@ -71,65 +89,132 @@ impl Pools {
         socket_path: PathBuf,
     ) -> io::Result<Self> {
         check(&settings)?;
-        let numbers = Arc::new(AtomicU64::new(1));
-        let changed = Arc::new(watch::Sender::new(0));
-        let early = settings
-            .iter()
-            .map(|pool| pool.queue_max)
-            .max()
-            .unwrap_or(0);
-        let pools: Vec<_> = settings
-            .into_iter()
-            .map(|settings| Arc::new(Pool::new(settings, numbers.clone(), changed.clone())))
-            .collect();
-        let registry = Arc::new(Registry::new(socket_path, node_id));
-        let spawner = Spawner::start()?;
-        let stop = Arc::new(Stop::default());
-        let mut tasks = JoinSet::new();
-        for pool in &pools {
-            tasks.spawn(pool.clone().tend(stop.token()));
-            let supervisor = Arc::new(Supervisor {
-                pool: pool.clone(),
-                registry: registry.clone(),
-                spawner: spawner.clone(),
-                node_id,
-                stop: stop.clone(),
-            });
-            for index in 0..pool.settings.size {
-                tasks.spawn(supervisor.clone().keep(index));
-            }
-        }
-        let early = Semaphore::new(early);
-        let tasks = Mutex::new(tasks);
         let inner = Inner {
             node_id,
-            pools,
-            registry,
-            stop,
-            changed,
-            tasks,
-            early,
-            spawner,
+            pools: RwLock::new(Arc::from([])),
+            registry: Arc::new(Registry::new(socket_path, node_id)),
+            stop: Stop::default(),
+            changed: Arc::new(watch::Sender::new(0)),
+            numbers: Arc::new(AtomicU64::new(1)),
+            early: Semaphore::new(EARLY_CALLS_MAX),
+            spawner: Spawner::start()?,
+            leaving: Mutex::default(),
         };
-        Ok(Self {
+        let pools = Self {
             inner: Arc::new(inner),
-        })
+        };
+        pools.apply(settings);
+        Ok(pools)
+    }
+
+    /// Have exactly these pools from now on, beside those that other processes offer: new ones start, known
+    /// ones change, others drain and end. The settings must be valid, and no two of one name.
+    pub fn apply(&self, wanted: Vec<PoolSettings>) {
+        if self.inner.stop.asked() {
+            return;
+        }
+        let mut wanted: BTreeMap<String, PoolSettings> = wanted
+            .into_iter()
+            .map(|settings| (settings.name.clone(), settings))
+            .collect();
+        self.change(|known| {
+            let mut kept = Vec::new();
+            for known in known {
+                match wanted.remove(known.pool.name()) {
+                    // A name that is offered under is taken until nobody does so any more.
+                    _ if known.supervisor.is_none() => kept.push(known),
+                    Some(settings) => {
+                        if *known.pool.settings() != settings {
+                            tracing::info!(pool = settings.name, "the pool has new settings");
+                            known.pool.set(settings);
+                        }
+                        known.resize();
+                        kept.push(known);
+                    }
+                    None => self.remove(known),
+                }
+            }
+            let new = std::mem::take(&mut wanted).into_values();
+            kept.extend(new.map(|settings| self.make(settings)));
+            Some(kept)
+        });
+    }
+
+    /// Change the pools that there are, one change at a time; None leaves them.
+    pub(super) fn change(&self, change: impl FnOnce(Vec<Kept>) -> Option<Vec<Kept>>) {
+        {
+            let mut pools = self
+                .inner
+                .pools
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let Some(mut changed) = change(pools.to_vec()) else {
+                return;
+            };
+            changed.sort_by(|one, other| one.pool.name().cmp(other.pool.name()));
+            *pools = changed.into();
+        }
+        self.inner.changed.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn new_pool(&self, settings: PoolSettings, offer: bool) -> Arc<Pool> {
+        let (numbers, changed) = (self.inner.numbers.clone(), self.inner.changed.clone());
+        Arc::new(Pool::new(settings, numbers, changed, offer))
+    }
+
+    fn make(&self, settings: PoolSettings) -> Kept {
+        let inner = &self.inner;
+        tracing::info!(
+            pool = settings.name,
+            size = settings.size,
+            "the pool begins"
+        );
+        let pool = self.new_pool(settings, false);
+        let supervisor = Supervisor {
+            pool: pool.clone(),
+            registry: inner.registry.clone(),
+            spawner: inner.spawner.clone(),
+            zygote: Zygote::new(inner.spawner.clone()),
+            node_id: inner.node_id,
+        };
+        let kept = Kept {
+            pool,
+            supervisor: Some(Arc::new(supervisor)),
+            stop: CancellationToken::new(),
+        };
+        kept.pool.keep(kept.pool.clone().tend(kept.stop.clone()));
+        kept.resize();
+        kept
+    }
+
+    fn remove(&self, kept: Kept) {
+        tracing::info!(pool = kept.pool.name(), "the pool ends");
+        kept.pool.close();
+        let patience = Duration::from_millis(kept.pool.settings().drain_timeout_ms);
+        let mut leaving = self
+            .inner
+            .leaving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while leaving.try_join_next().is_some() {}
+        leaving.spawn(async move { kept.end(Instant::now() + patience).await });
+    }
+
+    pub(super) fn kept(&self) -> Arc<[Kept]> {
+        self.inner
+            .pools
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The worker service, for the server on the socket.
     pub fn service(&self) -> WorkerServiceServer<WorkerEndpoint> {
-        let largest = self
-            .inner
-            .pools
-            .iter()
-            .map(|pool| pool.settings.message_bytes_max)
-            .max();
-        let limit = largest.unwrap_or(0) + FRAME_BYTES;
         WorkerServiceServer::new(WorkerEndpoint {
             registry: self.inner.registry.clone(),
         })
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(limit)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX + FRAME_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX + FRAME_BYTES)
     }
 
     /// Run a tool, and wait for its end. A Python exception is an outcome. Dropping the future cancels the
@@ -176,86 +261,92 @@ impl Pools {
     pub async fn stream(&self, call: ToolCall) -> Result<CallStream, CallError> {
         let pool = self.pool_for(&call).await?;
         // One more than there are credits, for an error.
-        let (reply, chunks) = mpsc::channel(pool.settings.chunk_credits as usize + 1);
+        let (reply, chunks) = mpsc::channel(pool.settings().chunk_credits as usize + 1);
+        let call_id = call.call_id.clone();
         let admitted = pool.admit(call, Reply::Stream(reply), true)?;
-        Ok(CallStream::new(pool, &admitted, chunks))
+        Ok(CallStream::new(pool, &admitted, call_id, chunks))
     }
 
     /// The call that a worker's callback belongs to, while it runs.
     pub fn context_of_token(&self, token: &str) -> Option<CallContext> {
         let (key, secret) = split_token(token)?;
-        self.inner
-            .pools
+        self.kept()
             .iter()
-            .find_map(|pool| pool.context(key, secret))
+            .find_map(|kept| kept.pool.context(key, secret))
     }
 
     /// Stop in order: refuse calls that wait and that come, let running ones end until the deadline or their
     /// pool's `drain_timeout_ms`, whichever is first, then kill. When it returns, no worker's process lives.
     pub async fn drain_and_stop(&self, deadline: Instant) {
-        for pool in &self.inner.pools {
-            pool.close();
-        }
         self.inner.stop.ask(deadline);
+        let kept = self.kept();
+        for kept in kept.iter() {
+            kept.pool.close();
+        }
         self.inner.changed.send_modify(|count| *count += 1);
-        let mut tasks = std::mem::take(
+        let mut ending = JoinSet::new();
+        for kept in kept.iter().cloned() {
+            ending.spawn(async move { kept.end(deadline).await });
+        }
+        let mut leaving = std::mem::take(
             &mut *self
                 .inner
-                .tasks
+                .leaving
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        let limit = deadline.max(Instant::now()) + STOP_MARGIN;
-        while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
-        // What is left of them drops its process, and that kills its group.
-        tasks.shutdown().await;
+        let limit = deadline.max(Instant::now()) + 2 * STOP_MARGIN;
+        for tasks in [&mut ending, &mut leaving] {
+            while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {
+            }
+            tasks.shutdown().await;
+        }
         self.inner.spawner.guard.end();
     }
 
-    /// The pool with the most room that offers the tool.
+    /// The pool with the most room that offers the tool; the one that the call names, where it does.
     async fn pool_for(&self, call: &ToolCall) -> Result<Arc<Pool>, CallError> {
-        if let Some(pool) = self.offering(&call.tool) {
+        if let Some(pool) = self.offering(&call.tool, &call.pool) {
             return Ok(pool);
         }
-        if self.inner.pools.iter().all(|pool| pool.started()) {
-            return Err(self.no_such_tool(&call.tool));
+        if self.all_started() {
+            return Err(self.nobody_offers(call));
         }
         self.wait_for_tool(call).await
     }
 
-    fn offering(&self, tool: &str) -> Option<Arc<Pool>> {
-        let tool = self.offered_as(tool);
-        let room = |pool: &&Arc<Pool>| pool.room_for(tool);
-        match self.inner.pools.as_slice() {
-            // With one pool, its own lock is taken once more, at admission.
-            [only] => only.room_for(tool).map(|_| only.clone()),
-            all => all
-                .iter()
-                .filter(|pool| room(pool).is_some())
-                .max_by_key(room)
-                .cloned(),
-        }
+    fn all_started(&self) -> bool {
+        self.kept().iter().all(|kept| kept.pool.started())
+    }
+
+    fn offering(&self, tool: &str, named: &str) -> Option<Arc<Pool>> {
+        let kept = self.kept();
+        let tool = offered_as(&kept, tool);
+        let pools = kept.iter().map(|kept| &kept.pool);
+        let pools = pools.filter(|pool| named.is_empty() || pool.name() == named);
+        pools
+            .filter_map(|pool| Some((pool.room_for(tool)?, pool)))
+            .max_by_key(|(room, _)| *room)
+            .map(|(_, pool)| pool.clone())
     }
 
     /// While pools start, nobody knows what they will offer.
     async fn wait_for_tool(&self, call: &ToolCall) -> Result<Arc<Pool>, CallError> {
-        let first = &self.inner.pools[0];
-        let name = || first.settings.name.clone();
+        let kept = self.kept();
+        let patience = kept
+            .iter()
+            .map(|kept| kept.pool.settings().queue_timeout_ms)
+            .max();
+        let name = || kept.first().map_or("", |kept| kept.pool.name()).to_owned();
         let _place = self
             .inner
             .early
             .try_acquire()
             .map_err(|_| CallError::QueueFull {
                 pool: name(),
-                queued: first.settings.queue_max,
+                queued: EARLY_CALLS_MAX,
             })?;
         let began = Instant::now();
-        let patience = self
-            .inner
-            .pools
-            .iter()
-            .map(|pool| pool.settings.queue_timeout_ms)
-            .max();
         let until = began + Duration::from_millis(patience.unwrap_or(0));
         let limit = call.deadline.map_or(until, |deadline| deadline.min(until));
         let mut changes = self.inner.changed.subscribe();
@@ -263,11 +354,11 @@ impl Pools {
             if self.inner.stop.asked() {
                 return Err(CallError::Draining);
             }
-            if let Some(pool) = self.offering(&call.tool) {
+            if let Some(pool) = self.offering(&call.tool, &call.pool) {
                 return Ok(pool);
             }
-            if self.inner.pools.iter().all(|pool| pool.started()) {
-                return Err(self.no_such_tool(&call.tool));
+            if self.all_started() {
+                return Err(self.nobody_offers(call));
             }
             if tokio::time::timeout_at(limit.into(), changes.changed())
                 .await
@@ -288,19 +379,96 @@ impl Pools {
         }
     }
 
-    fn no_such_tool(&self, tool: &str) -> CallError {
-        let known = pool::tools(self.inner.pools.iter()).into_keys().collect();
+    fn nobody_offers(&self, call: &ToolCall) -> CallError {
+        let kept = self.kept();
+        if !call.pool.is_empty() {
+            return CallError::NoSuchPool {
+                pool: call.pool.clone(),
+                tool: call.tool.clone(),
+            };
+        }
+        let known = pool::tools(kept.iter().map(|kept| &kept.pool))
+            .into_keys()
+            .collect();
         CallError::NoSuchTool {
-            tool: tool.to_owned(),
+            tool: call.tool.clone(),
             known,
         }
     }
+}
+
+impl Kept {
+    /// Of a pool whose workers are not the node's.
+    pub(super) fn offered(pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            supervisor: None,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Have as many places as the settings say.
+    fn resize(&self) {
+        let Some(supervisor) = &self.supervisor else {
+            return;
+        };
+        let settings = self.pool.settings();
+        let mut places = self.pool.places();
+        while places.len() > settings.size {
+            let place = places.pop().expect("there is more than one");
+            place
+                .stop
+                .ask(Instant::now() + Duration::from_millis(settings.drain_timeout_ms));
+        }
+        while places.len() < settings.size {
+            let place = Arc::new(Place::new(places.len()));
+            places.push(place.clone());
+            self.pool.keep(supervisor.clone().keep(place));
+        }
+    }
+
+    /// Let running calls end until the deadline, then kill. When it returns, no worker's process lives.
+    async fn end(&self, deadline: Instant) {
+        self.stop.cancel();
+        for place in self.pool.places().iter() {
+            place.stop.ask(deadline);
+        }
+        let mut tasks = std::mem::take(
+            &mut *self
+                .pool
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let limit = deadline.max(Instant::now()) + STOP_MARGIN;
+        while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
+        // What is left of them drops its process, and that kills its group.
+        tasks.shutdown().await;
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.zygote.end().await;
+        }
+    }
+}
+
+/// The name under which a tool is offered here: its own, else that of adapters which take any name.
+pub(super) fn offered_as<'a>(kept: &[Kept], tool: &'a str) -> &'a str {
+    let own = kept.iter().any(|kept| kept.pool.offers(tool));
+    if own { tool } else { ANY_TOOL }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // Without an orderly stop: the tasks end with their set, and their processes with them.
         self.stop.ask(Instant::now());
+        let kept = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for kept in kept.iter() {
+            kept.stop.cancel();
+            kept.pool
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .abort_all();
+        }
     }
 }
 

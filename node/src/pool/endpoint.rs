@@ -3,43 +3,56 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use snakepit_proto::worker as wire;
 use snakepit_proto::worker::from_worker::Message as From;
 use snakepit_proto::worker::worker_service_server::WorkerService;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::link::{Link, Outgoing};
 use super::pool::Pool;
+use super::settings::PoolSettings;
+use super::state::{About, WorkerKey};
 
 /// The version of the worker protocol.
 pub const PROTOCOL: u32 = 1;
 /// How long a connection may be silent before its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A worker that was started and has not said hello.
+/// Connections of one worker that its supervisor has not looked at yet.
+const LINKS_MAX: usize = 4;
+
+/// A worker that was started: it may say hello, and dial again where its stream breaks.
 pub(super) struct Expected {
     token: String,
     pool: Arc<Pool>,
-    hello: oneshot::Sender<Arc<Link>>,
+    tainted_until: Option<Instant>,
+    links: mpsc::Sender<Arc<Link>>,
+    /// The key of its connections, once it has said hello.
+    key: Option<WorkerKey>,
 }
 
 impl Expected {
     /// With a new token, and where its connection will be told.
-    pub(super) fn new(pool: Arc<Pool>) -> (Self, String, oneshot::Receiver<Arc<Link>>) {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        tainted_until: Option<Instant>,
+    ) -> (Self, String, mpsc::Receiver<Arc<Link>>) {
         let token = format!(
             "{:032x}{:032x}",
             rand::random::<u128>(),
             rand::random::<u128>()
         );
-        let (hello, connected) = oneshot::channel();
+        let (links, connected) = mpsc::channel(LINKS_MAX);
         (
             Self {
                 token: token.clone(),
                 pool,
-                hello,
+                tainted_until,
+                links,
+                key: None,
             },
             token,
             connected,
@@ -47,23 +60,19 @@ impl Expected {
     }
 }
 
-/// The workers that are expected, all pools together. Bounded by the pools' sizes.
+/// The workers that were started, all pools together. Bounded by the pools' sizes.
 pub(super) struct Registry {
     socket: PathBuf,
     node_id: u64,
     expected: Mutex<HashMap<String, Expected>>,
 }
 
-/// Ends an expectation when it is dropped.
-pub(super) struct Expectation<'a> {
-    registry: &'a Registry,
-    worker_id: String,
-}
-
-impl Drop for Expectation<'_> {
-    fn drop(&mut self) {
-        self.registry.expected().remove(&self.worker_id);
-    }
+/// What a worker that may come in is told.
+struct Admission {
+    pool: Arc<Pool>,
+    link: Arc<Link>,
+    links: mpsc::Sender<Arc<Link>>,
+    tainted_until: Option<Instant>,
 }
 
 impl Registry {
@@ -80,27 +89,38 @@ impl Registry {
         &self.socket
     }
 
-    /// Let a worker in, once.
-    pub(super) fn expect(&self, worker_id: &str, expected: Expected) -> Expectation<'_> {
+    pub(super) fn node_id(&self) -> u64 {
+        self.node_id
+    }
+
+    /// Let a worker in, until it is forgotten.
+    pub(super) fn expect(&self, worker_id: &str, expected: Expected) {
         self.expected().insert(worker_id.to_owned(), expected);
-        Expectation {
-            registry: self,
-            worker_id: worker_id.to_owned(),
-        }
+    }
+
+    /// Let a worker in no more.
+    pub(super) fn forget(&self, worker_id: &str) {
+        self.expected().remove(worker_id);
     }
 
     fn expected(&self) -> MutexGuard<'_, HashMap<String, Expected>> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, worker_id: &str, token: &str) -> Option<Expected> {
+    /// A worker that brings its token: for the first time, or `again` after its stream broke.
+    fn admit(&self, worker_id: &str, token: &str, again: bool) -> Option<Admission> {
         let mut all = self.expected();
-        let known = all.get(worker_id)?;
-        if same(known.token.as_bytes(), token.as_bytes()) {
-            all.remove(worker_id)
-        } else {
-            None
+        let known = all.get_mut(worker_id)?;
+        if !same(known.token.as_bytes(), token.as_bytes()) || again != known.key.is_some() {
+            return None;
         }
+        let key = *known.key.get_or_insert_with(|| known.pool.number());
+        Some(Admission {
+            pool: known.pool.clone(),
+            link: Arc::new(Link::new(key)),
+            links: known.links.clone(),
+            tainted_until: known.tainted_until,
+        })
     }
 }
 
@@ -130,44 +150,65 @@ impl WorkerService for WorkerEndpoint {
     ) -> Result<Response<Outgoing>, Status> {
         let mut incoming = request.into_inner();
         let hello = hello(&mut incoming).await?;
-        let expected = self
+        let admission = self
             .registry
-            .take(&hello.worker_id, &hello.token)
+            .admit(&hello.worker_id, &hello.token, hello.again)
             .ok_or_else(|| {
                 Status::permission_denied(
-                    "no such worker is expected; hint: only the node starts workers",
+                    "no such worker is expected; hint: only the node starts workers, others offer tools on its address for clients",
                 )
             })?;
-        let pool = expected.pool;
-        let link = Arc::new(Link::new(pool.number()));
-        let settings = &pool.settings;
-        let slots = hello.slots.clamp(1, settings.slots);
-        let credits = hello.credits.clamp(slots, settings.credits().max(slots));
-        let welcome = wire::Welcome {
-            node_id: self.registry.node_id,
-            pool: settings.name.clone(),
-            heartbeat_interval_ms: u32::try_from(settings.heartbeat_interval_ms)
-                .unwrap_or(u32::MAX),
-            chunk_credits: settings.chunk_credits,
-            message_bytes_max: settings.message_bytes_max as u64,
-        };
-        if expected.hello.send(link.clone()).is_err() {
+        let (pool, link) = (admission.pool, admission.link);
+        let settings = pool.settings();
+        let welcome = welcome(&settings, self.registry.node_id());
+        if admission.links.try_send(link.clone()).is_err() {
             return Err(Status::unavailable("the worker is no longer wanted"));
         }
-        pool.join(
-            &link,
-            &hello.worker_id,
-            hello.tools,
-            slots as usize,
-            credits as usize,
-        );
+        if hello.again {
+            if !pool.rejoin(&link, &hello.held) {
+                return Err(Status::unavailable("the worker is no longer wanted"));
+            }
+        } else {
+            let about = about(&hello, &settings);
+            pool.join(
+                &link,
+                &hello.worker_id,
+                hello.tools,
+                about,
+                admission.tainted_until,
+            );
+        }
         let outgoing = Outgoing::new(pool.clone(), link.clone(), welcome);
-        tokio::spawn(read(incoming, pool, link));
+        tokio::spawn(read(incoming, pool, link, true));
         Ok(Response::new(outgoing))
     }
 }
 
-async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<wire::Hello, Status> {
+pub(super) fn welcome(settings: &PoolSettings, node_id: u64) -> wire::Welcome {
+    wire::Welcome {
+        node_id,
+        pool: settings.name.clone(),
+        heartbeat_interval_ms: u32::try_from(settings.heartbeat_interval_ms).unwrap_or(u32::MAX),
+        chunk_credits: settings.chunk_credits,
+        message_bytes_max: settings.message_bytes_max as u64,
+    }
+}
+
+/// What a hello says, within what the pool allows.
+pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
+    let slots = hello.slots.clamp(1, settings.slots);
+    let credits = hello.credits.clamp(slots, settings.credits().max(slots));
+    About {
+        slots: slots as usize,
+        credits: credits as usize,
+        python_version: hello.python_version.clone(),
+        gil: hello.gil,
+    }
+}
+
+pub(super) async fn hello(
+    incoming: &mut Streaming<wire::FromWorker>,
+) -> Result<wire::Hello, Status> {
     let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello came"))??;
@@ -189,7 +230,13 @@ async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<wire::Hello
 }
 
 /// Carry what the worker sends, to the end of its stream. Ends with the worker, or when the node kills it.
-async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: Arc<Link>) {
+/// One that may come back keeps its calls for a while.
+pub(super) async fn read(
+    mut incoming: Streaming<wire::FromWorker>,
+    pool: Arc<Pool>,
+    link: Arc<Link>,
+    may_come_back: bool,
+) {
     let worker = link.key;
     while let Ok(Some(message)) = incoming.message().await {
         pool.meters.messages_in.increment(1);
@@ -197,7 +244,7 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
             Some(From::Results(results)) => {
                 if !results.chunks.is_empty() && !pool.chunks(worker, results.chunks) {
                     tracing::error!(
-                        pool = pool.settings.name,
+                        pool = pool.name(),
                         "a worker sent chunks beyond its credits"
                     );
                     link.kill("killed");
@@ -208,7 +255,7 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
                 }
             }
             Some(From::Heartbeat(beat)) => {
-                pool.heard(worker);
+                pool.heard(worker, beat.rss_bytes);
                 let ack = wire::HeartbeatAck {
                     number: beat.number,
                 };
@@ -218,15 +265,19 @@ async fn read(mut incoming: Streaming<wire::FromWorker>, pool: Arc<Pool>, link: 
                 link.set_drained();
                 break;
             }
+            Some(From::Telemetry(telemetry)) => {
+                pool.telemetry(telemetry);
+            }
             Some(From::Hello(_)) | None => {
-                tracing::warn!(
-                    pool = pool.settings.name,
-                    "a worker sent what is not known here"
-                );
+                tracing::warn!(pool = pool.name(), "a worker sent what is not known here");
             }
         }
     }
-    pool.leave(worker, link.drained());
+    if may_come_back && !link.drained() {
+        pool.suspend(&link);
+    } else {
+        pool.leave(worker, link.drained());
+    }
     link.closed.cancel();
     link.wake();
 }

@@ -13,6 +13,10 @@ pub enum CallErrorKind {
     Exhausted,
     /// This node cannot now: UNAVAILABLE; retry elsewhere.
     Unavailable,
+    /// The tool is refused for a while: UNAVAILABLE; retry later, or elsewhere.
+    CircuitOpen,
+    /// The worker that the session was bound to is gone: FAILED_PRECONDITION.
+    WorkerLost,
     /// The deadline has passed: DEADLINE_EXCEEDED.
     Deadline,
     /// Lost after it was sent to a worker: UNKNOWN; maybe done.
@@ -66,6 +70,50 @@ pub enum CallError {
         /// How long the call waited.
         waited_ms: u64,
     },
+    /// The pool that was named does not offer the tool.
+    #[error(
+        "no pool named {pool} offers tool {tool:?}; hint: see snakepit pool ls and snakepit tool ls"
+    )]
+    NoSuchPool {
+        /// What was asked for.
+        pool: String,
+        /// The tool.
+        tool: String,
+    },
+    /// The tool failed again and again, and is refused for a while.
+    #[error(
+        "tool {tool} of pool {pool} has failed {failures} times one after the other, its circuit is open; hint: not done, retry after {retry_after_ms} ms, elsewhere at once"
+    )]
+    CircuitOpen {
+        /// The pool asked.
+        pool: String,
+        /// The tool.
+        tool: String,
+        /// How often it failed in a row.
+        failures: u32,
+        /// When it will be tried again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The session is bound to a worker that is no more.
+    #[error(
+        "worker {worker_id} of pool {pool}, to which the session is bound, is gone; hint: not done, what only that worker knew is lost; call again to be bound to another"
+    )]
+    BoundWorkerGone {
+        /// The pool asked.
+        pool: String,
+        /// The worker.
+        worker_id: String,
+    },
+    /// The session is bound to a worker that is busy.
+    #[error(
+        "worker {worker_id} of pool {pool}, to which the session is bound, is busy; hint: not done, back off and retry"
+    )]
+    BoundWorkerBusy {
+        /// The pool asked.
+        pool: String,
+        /// The worker.
+        worker_id: String,
+    },
     /// The call's deadline has passed.
     #[error("the call's deadline has passed{}; hint: give it more time", maybe_text(*maybe))]
     DeadlineExceeded {
@@ -101,9 +149,13 @@ impl CallError {
     /// Which status it becomes.
     pub fn kind(&self) -> CallErrorKind {
         match self {
-            Self::NoSuchTool { .. } => CallErrorKind::NotFound,
+            Self::NoSuchTool { .. } | Self::NoSuchPool { .. } => CallErrorKind::NotFound,
+            Self::CircuitOpen { .. } => CallErrorKind::CircuitOpen,
+            Self::BoundWorkerGone { .. } => CallErrorKind::WorkerLost,
             Self::TooLarge { .. } => CallErrorKind::Invalid,
-            Self::QueueFull { .. } | Self::QueueTimeout { .. } => CallErrorKind::Exhausted,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::BoundWorkerBusy { .. } => {
+                CallErrorKind::Exhausted
+            }
             Self::DeadlineExceeded { .. } => CallErrorKind::Deadline,
             Self::WorkerDied { maybe: true, .. } => CallErrorKind::Unknown,
             Self::WorkerDied { maybe: false, .. } | Self::Draining => CallErrorKind::Unavailable,

@@ -5,7 +5,8 @@
 //! nothing. The guard closes both: a shell in a group of its own, which reads group numbers from a pipe that
 //! only the node holds. When the node is gone, however it went, the pipe ends and the guard kills the groups.
 //!
-//! What escapes: a grandchild that made a group or session of its own.
+//! A process that made a group or session of its own is found by its environment: all that descend from a
+//! worker carry the node's mark.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -15,8 +16,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
+use super::settings::INSTANCE;
+
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP QUIT
+mark="$1"
 groups=' '
 while read -r order group; do
   case $order in
@@ -27,21 +31,44 @@ while read -r order group; do
   esac
 done
 for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
+[ "$2" = all ] || exit 0
+for environ in $(grep -slaF "$mark" /proc/[0-9]*/environ); do
+  process=${environ#/proc/}
+  kill -s KILL "${process%/environ}" 2>/dev/null
+done
 "#;
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Guard(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
     groups: BTreeSet<i32>,
     shell: Option<(Child, ChildStdin)>,
+    /// What all processes to take along have in their environment.
+    mark: String,
     /// Not said twice.
     failed: bool,
 }
 
 impl Guard {
+    /// Over the processes of an instance, see [`INSTANCE`].
+    pub(super) fn new(instance: &str) -> Self {
+        let mut inner = Inner::default();
+        inner.mark = format!("{INSTANCE}={instance}");
+        Self(Mutex::new(inner))
+    }
+
+    /// Whether a child of this process leads a group that is watched over, or is the guard itself.
+    pub(super) fn knows(&self, pid: i32) -> bool {
+        let inner = self.inner();
+        let shell = inner
+            .shell
+            .as_ref()
+            .map(|(child, _)| child.id().cast_signed());
+        inner.groups.contains(&pid) || shell == Some(pid)
+    }
+
     /// Watch over a group.
     pub(super) fn add(&self, group: Pid) {
         let mut inner = self.inner();
@@ -99,7 +126,7 @@ impl Inner {
             let _ = child.wait();
         }
         let mut child = Command::new("sh")
-            .args(["-c", SCRIPT, "snakepit-guard"])
+            .args(["-c", SCRIPT, "snakepit-guard", &self.mark, "all"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -139,7 +166,7 @@ mod tests {
     fn the_guards_end_takes_only_the_groups_that_are_left() {
         let (mut left, mut removed) = (sleeper(), sleeper());
         let pid = |child: &Child| Pid::from_raw(child.id().cast_signed()).unwrap();
-        let guard = Guard::default();
+        let guard = Guard::new("none");
         guard.add(pid(&left));
         guard.add(pid(&removed));
         guard.remove(pid(&removed));

@@ -24,7 +24,10 @@ pub(super) struct Link {
     pub(super) closed: CancellationToken,
     kill: CancellationToken,
     kill_reason: OnceLock<&'static str>,
+    retire: CancellationToken,
+    retire_reason: OnceLock<&'static str>,
     drained: AtomicBool,
+    drain: CancellationToken,
 }
 
 impl Link {
@@ -35,7 +38,10 @@ impl Link {
             closed: CancellationToken::new(),
             kill: CancellationToken::new(),
             kill_reason: OnceLock::new(),
+            retire: CancellationToken::new(),
+            retire_reason: OnceLock::new(),
             drained: AtomicBool::new(false),
+            drain: CancellationToken::new(),
         }
     }
 
@@ -50,6 +56,32 @@ impl Link {
     pub(super) async fn killed(&self) -> &'static str {
         self.kill.cancelled().await;
         self.kill_reason.get().copied().unwrap_or("killed")
+    }
+
+    /// Have the worker replaced: another is started first, then this one drains. False where that was asked
+    /// before.
+    pub(super) fn retire(&self, reason: &'static str) -> bool {
+        let first = self.retire_reason.set(reason).is_ok();
+        self.retire.cancel();
+        first
+    }
+
+    /// Wait for the order to be replaced; returns its reason.
+    pub(super) async fn retired(&self) -> &'static str {
+        self.retire.cancelled().await;
+        self.retire_reason.get().copied().unwrap_or("asked")
+    }
+
+    /// Have the worker drain, and be replaced then. False where that was asked before.
+    pub(super) fn drain(&self) -> bool {
+        let first = !self.drain.is_cancelled();
+        self.drain.cancel();
+        first
+    }
+
+    /// Wait for the order to drain.
+    pub(super) async fn asked_to_drain(&self) {
+        self.drain.cancelled().await;
     }
 
     /// The worker said goodbye.

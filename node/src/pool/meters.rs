@@ -5,18 +5,63 @@
 //! | `snakepit_worker_ready` | gauge | workers that serve |
 //! | `snakepit_worker_starts_total` | counter | processes started |
 //! | `snakepit_worker_start_seconds` | histogram | from spawn to hello |
-//! | `snakepit_worker_exits_total` | counter | by `reason`: crashed, start_failed, killed, silent, drained, stopped |
+//! | `snakepit_worker_exits_total` | counter | by `reason`: crashed, start_failed, killed, silent, drained, recycled, stopped |
 //! | `snakepit_worker_messages_total` | counter | on workers' streams, by `direction`: in, out |
 //! | `snakepit_call_total` | counter | calls ended, by `result`: ok, raised, lost, taken_back, refused |
 //! | `snakepit_call_seconds` | histogram | from admission to answer |
 //! | `snakepit_call_queue_seconds` | histogram | from admission until a worker was chosen |
 //! | `snakepit_call_moved_total` | counter | calls that went to another worker than first chosen |
+//! | `snakepit_call_queue_timeouts_total` | counter | calls that waited too long |
+//! | `snakepit_call_retried_total` | counter | lost calls that were begun again |
+//! | `snakepit_worker_restarts_total` | counter | workers started in another's place |
+//! | `snakepit_worker_recycled_total` | counter | workers replaced on purpose, by `reason`: age, calls, memory, settings, asked |
+//! | `snakepit_worker_tainted_total` | counter | places tainted by crashes |
+//! | `snakepit_circuit_switched_total` | counter | circuits of tools, by `state` that they went to: open, closed |
 //! | `snakepit_call_queued` | gauge | calls that wait |
 //! | `snakepit_call_running` | gauge | calls at workers |
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::state::{After, Ending};
+
+/// A counter that can also be read.
+struct Count {
+    counter: Counter,
+    total: AtomicU64,
+}
+
+impl Count {
+    fn of(counter: Counter) -> Self {
+        Self {
+            counter,
+            total: AtomicU64::new(0),
+        }
+    }
+
+    fn add(&self) {
+        self.counter.increment(1);
+        self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
+/// What a pool has counted since the node began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) ok: u64,
+    pub(super) raised: u64,
+    pub(super) lost: u64,
+    pub(super) taken_back: u64,
+    pub(super) refused: u64,
+    pub(super) queue_timeouts: u64,
+    pub(super) retried: u64,
+    pub(super) restarts: u64,
+}
 
 /// Handles, made once: the recorder must be installed before a pool is.
 pub(super) struct Meters {
@@ -26,11 +71,14 @@ pub(super) struct Meters {
     pub(super) start_seconds: Histogram,
     pub(super) messages_in: Counter,
     pub(super) messages_out: Counter,
-    ok: Counter,
-    raised: Counter,
-    lost: Counter,
-    pub(super) taken_back: Counter,
-    pub(super) refused: Counter,
+    ok: Count,
+    raised: Count,
+    lost: Count,
+    taken_back: Count,
+    refused: Count,
+    queue_timeouts: Count,
+    retried: Count,
+    restarts: Count,
     seconds: Histogram,
     queue_seconds: Histogram,
     moved: Counter,
@@ -49,12 +97,17 @@ impl Meters {
             start_seconds: histogram!("snakepit_worker_start_seconds", "pool" => pool.clone()),
             messages_in: messages("in"),
             messages_out: messages("out"),
-            ok: call("ok"),
-            raised: call("raised"),
-            lost: call("lost"),
-            taken_back: call("taken_back"),
-            refused: call("refused"),
+            ok: Count::of(call("ok")),
+            raised: Count::of(call("raised")),
+            lost: Count::of(call("lost")),
+            taken_back: Count::of(call("taken_back")),
+            refused: Count::of(call("refused")),
             seconds: histogram!("snakepit_call_seconds", "pool" => pool.clone()),
+            queue_timeouts: Count::of(
+                counter!("snakepit_call_queue_timeouts_total", "pool" => pool.clone()),
+            ),
+            retried: Count::of(counter!("snakepit_call_retried_total", "pool" => pool.clone())),
+            restarts: Count::of(counter!("snakepit_worker_restarts_total", "pool" => pool.clone())),
             queue_seconds: histogram!("snakepit_call_queue_seconds", "pool" => pool.clone()),
             moved: counter!("snakepit_call_moved_total", "pool" => pool.clone()),
             queued: gauge!("snakepit_call_queued", "pool" => pool.clone()),
@@ -69,6 +122,63 @@ impl Meters {
             .increment(1);
     }
 
+    /// A call was refused.
+    pub(super) fn refused(&self) {
+        self.refused.add();
+    }
+
+    /// A call waited too long.
+    pub(super) fn queue_timeout(&self) {
+        self.refused.add();
+        self.queue_timeouts.add();
+    }
+
+    /// A call's caller has gone, or its time is over.
+    pub(super) fn taken_back(&self) {
+        self.taken_back.add();
+    }
+
+    /// A lost call runs again.
+    pub(super) fn retried(&self) {
+        self.retried.add();
+    }
+
+    /// A worker was started in another's place.
+    pub(super) fn restarted(&self) {
+        self.restarts.add();
+    }
+
+    /// A worker is replaced on purpose.
+    pub(super) fn recycled(&self, reason: &'static str) {
+        counter!("snakepit_worker_recycled_total", "pool" => self.pool.clone(), "reason" => reason)
+            .increment(1);
+    }
+
+    /// A place is tainted.
+    pub(super) fn tainted(&self) {
+        counter!("snakepit_worker_tainted_total", "pool" => self.pool.clone()).increment(1);
+    }
+
+    /// Events of tools came in.
+    pub(super) fn worker_events(&self, count: usize) {
+        counter!("snakepit_worker_events_total", "pool" => self.pool.clone())
+            .increment(count as u64);
+    }
+
+    /// What was counted so far.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            ok: self.ok.get(),
+            raised: self.raised.get(),
+            lost: self.lost.get(),
+            taken_back: self.taken_back.get(),
+            refused: self.refused.get(),
+            queue_timeouts: self.queue_timeouts.get(),
+            retried: self.retried.get(),
+            restarts: self.restarts.get(),
+        }
+    }
+
     /// Count what happened under the lock.
     pub(super) fn take(&self, after: &After) {
         for waited in &after.waited {
@@ -77,9 +187,23 @@ impl Meters {
         for (took, ending) in &after.ended {
             self.seconds.record(took.as_secs_f64());
             match ending {
-                Ending::Ok => self.ok.increment(1),
-                Ending::Raised => self.raised.increment(1),
-                Ending::Lost => self.lost.increment(1),
+                Ending::Ok => self.ok.add(),
+                Ending::Raised => self.raised.add(),
+                Ending::Lost => self.lost.add(),
+            }
+        }
+        for switched in &after.switched {
+            let state = if switched.open { "open" } else { "closed" };
+            counter!("snakepit_circuit_switched_total", "pool" => self.pool.clone(), "state" => state)
+                .increment(1);
+            if switched.open {
+                tracing::warn!(
+                    pool = self.pool,
+                    tool = switched.tool,
+                    "circuit open: the tool's calls fail one after the other"
+                );
+            } else {
+                tracing::info!(pool = self.pool, tool = switched.tool, "circuit closed");
             }
         }
         if after.moved > 0 {

@@ -7,16 +7,18 @@
 //! | `call`, `error` | what goes in and comes out |
 //! | `pool`, `state` | one pool's calls and workers; `state` is plain data without IO or clocks |
 //! | `endpoint`, `link` | a worker's connection: hello, messages in, messages out |
-//! | `seat`, `stop` | a place for a worker: start, wait, replace, back off; and the order to stop |
-//! | `spawn`, `process`, `guard`, `output` | processes, their groups, their end and their log |
+//! | `place`, `seat`, `stop` | a place for a worker: start, wait, replace, back off; and the order to stop |
+//! | `spawn`, `zygote`, `process`, `output` | processes, their groups, their end and their log |
+//! | `guard`, `sweep` | that nothing is left behind |
+//! | `offer` | tools of processes that the node did not start |
 //! | `socket` | the Unix socket |
 //! | `meters` | metrics |
 //!
 //! **A call runs at most once**, unless it is idempotent. It waits in the pool's queue until a worker has a
 //! free slot. A tool that has shown itself quick (under a millisecond) may also be sent to wait at a busy
 //! worker, so that messages carry many calls; where such a worker stalls, its waiting calls are asked back and
-//! run elsewhere. When a worker dies, calls that were not sent go elsewhere unseen, idempotent ones run once
-//! more, and the others are answered with [`CallError::WorkerDied`]: maybe done.
+//! run elsewhere. When a worker dies, calls that were not sent go elsewhere unseen, and the others are answered
+//! with [`CallError::WorkerDied`]: maybe done. Running idempotent ones again is the router's business.
 //!
 //! **A worker does not outlive its node** by more than a moment: see `guard` for what holds and what does not.
 //!
@@ -29,7 +31,9 @@ mod error;
 mod guard;
 mod link;
 mod meters;
+mod offer;
 mod output;
+mod place;
 #[allow(clippy::module_inception)]
 mod pool;
 mod process;
@@ -41,18 +45,19 @@ mod spawn;
 mod state;
 mod stop;
 mod stream;
+mod sweep;
+mod zygote;
 
 pub use call::{CallContext, CallOutcome, Capacity, PoolReadiness, ToolCall};
 pub use dispatch::Pools;
 pub use endpoint::{PROTOCOL, WorkerEndpoint};
 pub use error::{CallError, CallErrorKind};
 pub use link::Outgoing;
-pub use queries::ANY_TOOL;
-pub use settings::{BUSY_HEARTBEAT_FACTOR, PoolSettings};
+pub use offer::OfferEndpoint;
+pub use queries::{ANY_TOOL, Control, PoolLoad};
+pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings, Start};
 pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
 pub use stream::CallStream;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_state;

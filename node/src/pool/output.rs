@@ -1,10 +1,12 @@
 //! What workers write to their standard output and error, as lines of the node's log.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
-use tokio::process::{ChildStderr, ChildStdout};
+use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinHandle;
 
 /// A longer line is cut into pieces.
@@ -21,21 +23,19 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Read the ends of two pipes until the others are closed.
     pub(super) fn capture(
-        stdout: Option<ChildStdout>,
-        stderr: Option<ChildStderr>,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
         worker: &str,
         pool: &str,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let last = Arc::new(Mutex::default());
         let mut readers = Vec::with_capacity(2);
-        if let Some(stdout) = stdout {
-            readers.push(read(stdout, worker, pool, &last));
+        for pipe in [stdout, stderr] {
+            readers.push(read(Receiver::from_owned_fd(pipe)?, worker, pool, &last));
         }
-        if let Some(stderr) = stderr {
-            readers.push(read(stderr, worker, pool, &last));
-        }
-        Self { readers, last }
+        Ok(Self { readers, last })
     }
 
     /// Take what is left, now that the worker is gone.

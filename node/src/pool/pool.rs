@@ -1,44 +1,52 @@
-//! One pool: its calls behind a lock, and what is done around the lock.
+//! One pool: its calls behind a lock, its places for workers, and what is done around the lock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prost::Message as _;
 use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::worker as wire;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{CallContext, ToolCall};
 use super::error::CallError;
 use super::link::Link;
 use super::meters::Meters;
-use super::seat::Seat;
-use super::settings::PoolSettings;
-use super::state::{After, CallKey, Reply, STALL, State, TakenBack, Ticket, WorkerKey, token};
+use super::place::Place;
+use super::settings::{Affinity, PoolSettings};
+use super::state::{
+    About, After, CallKey, Reply, STALL, State, TakenBack, Ticket, Wanted, WorkerKey, token,
+};
 
 /// Room for the frame around a call that fills its message.
 const FRAME_BYTES: usize = 1024;
 
 /// See the module.
 pub(super) struct Pool {
-    pub(super) settings: PoolSettings,
+    name: String,
+    settings: RwLock<Arc<PoolSettings>>,
+    /// Of the settings that workers must have; one more with each change of those.
+    pub(super) generation: watch::Sender<u64>,
     pub(super) meters: Meters,
     state: Mutex<State>,
-    /// What each place for a worker is up to.
-    pub(super) seats: Vec<Mutex<Seat>>,
+    /// Where workers are, or shall be. Empty where the workers are not the node's.
+    places: Mutex<Vec<Arc<Place>>>,
     /// Who may start a worker now.
-    pub(super) starting: Semaphore,
+    starting: RwLock<Arc<Semaphore>>,
     /// Calls and workers of all pools are numbered from here.
     numbers: Arc<AtomicU64>,
     /// Bumped when workers come or go, in any pool.
     pub(super) changed: Arc<watch::Sender<u64>>,
     /// Calls stand in line at workers: someone should look after them.
     lines: Notify,
+    /// What keeps its workers.
+    pub(super) tasks: Mutex<JoinSet<()>>,
+    /// Whether processes that the node did not start offer its tools.
+    pub(super) offer: bool,
 }
 
 /// How a call was admitted.
@@ -54,17 +62,77 @@ impl Pool {
         settings: PoolSettings,
         numbers: Arc<AtomicU64>,
         changed: Arc<watch::Sender<u64>>,
+        offer: bool,
     ) -> Self {
+        let settings = Arc::new(settings);
         Self {
+            name: settings.name.clone(),
             meters: Meters::new(&settings.name),
-            state: Mutex::default(),
-            seats: (0..settings.size).map(|_| Mutex::default()).collect(),
-            starting: Semaphore::new(settings.start_batch),
-            settings,
+            state: Mutex::new(State::new(settings.clone())),
+            places: Mutex::default(),
+            starting: RwLock::new(Arc::new(Semaphore::new(settings.start_batch))),
+            settings: RwLock::new(settings),
+            generation: watch::Sender::new(1),
             numbers,
             changed,
             lines: Notify::new(),
+            tasks: Mutex::default(),
+            offer,
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its settings as they are now.
+    pub(super) fn settings(&self) -> Arc<PoolSettings> {
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Change its settings; workers that have to be replaced for that are replaced, one after the other's
+    /// successor is ready. The number of places is for others to change.
+    pub(super) fn set(&self, settings: PoolSettings) {
+        let settings = Arc::new(settings);
+        let before = std::mem::replace(
+            &mut *self
+                .settings
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+            settings.clone(),
+        );
+        self.state().set_settings(settings.clone());
+        if before.start_batch != settings.start_batch {
+            *self
+                .starting
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) =
+                Arc::new(Semaphore::new(settings.start_batch));
+        }
+        if settings.needs_new_workers(&before) {
+            self.generation.send_modify(|generation| *generation += 1);
+        }
+    }
+
+    pub(super) fn starting(&self) -> Arc<Semaphore> {
+        self.starting
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn places(&self) -> MutexGuard<'_, Vec<Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keep a task of the pool; those that have ended are forgotten.
+    pub(super) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -78,14 +146,14 @@ impl Pool {
 
     /// Change the state, then count, answer and wake.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> (T, After)) -> T {
-        let (value, after, queued, running) = {
+        let (value, after, queued, running, slots) = {
             let mut state = self.state();
             let (value, after) = change(&mut state);
-            (value, after, state.queued(), state.running())
+            (value, after, state.queued(), state.running(), state.slots())
         };
         self.meters.queued.set(queued as f64);
         self.meters.running.set(running as f64);
-        if running > self.settings.size * self.settings.slots as usize {
+        if running > slots {
             self.lines.notify_one();
         }
         self.meters.take(&after);
@@ -103,7 +171,7 @@ impl Pool {
         stream: bool,
     ) -> Result<Admitted, CallError> {
         let now = Instant::now();
-        let settings = &self.settings;
+        let settings = self.settings();
         let deadline = call
             .deadline
             .unwrap_or(now + Duration::from_millis(settings.call_timeout_ms));
@@ -111,27 +179,21 @@ impl Pool {
             return Err(CallError::DeadlineExceeded { maybe: false });
         }
         let key = self.number();
-        let ticket = ticket(key, call, reply, stream, deadline, now);
+        let ticket = ticket(key, call, reply, stream, deadline, settings.affinity, now);
         let limit = settings.message_bytes_max - FRAME_BYTES;
         if ticket.bytes > limit {
             let (pool, bytes) = (settings.name.clone(), ticket.bytes);
             return Err(CallError::TooLarge { pool, bytes, limit });
         }
         let waits = self.change(|state| {
-            if state.draining {
-                return (Err(CallError::Draining), After::default());
-            }
             let mut ticket = ticket;
             ticket.idempotent |= state.marked_idempotent(&ticket.context.tool);
-            match state.admit(key, ticket, settings.queue_max, now) {
-                Some((waits, after)) => (Ok(waits), after),
-                None => {
-                    let (pool, queued) = (settings.name.clone(), state.queued());
-                    (Err(CallError::QueueFull { pool, queued }), After::default())
-                }
+            match state.admit(key, ticket, now) {
+                Ok((waits, after)) => (Ok(waits), after),
+                Err(error) => (Err(error), After::default()),
             }
         });
-        let waits = waits.inspect_err(|_| self.meters.refused.increment(1))?;
+        let waits = waits.inspect_err(|_| self.meters.refused())?;
         let queue_deadline = waits.then(|| now + Duration::from_millis(settings.queue_timeout_ms));
         Ok(Admitted {
             key,
@@ -143,10 +205,10 @@ impl Pool {
     /// The queue's timeout: take the call out, and only then say so. None where it is no longer in the queue.
     pub(super) fn queue_timeout(&self, key: CallKey) -> Option<CallError> {
         let ticket = self.state().unqueue(key)?;
-        self.meters.refused.increment(1);
+        self.meters.queue_timeout();
         let waited_ms = ticket.admitted.elapsed().as_millis() as u64;
         let error = CallError::QueueTimeout {
-            pool: self.settings.name.clone(),
+            pool: self.name.clone(),
             waited_ms,
         };
         ticket.reply.fail(error.clone());
@@ -155,7 +217,7 @@ impl Pool {
 
     /// The deadline has passed. The error says whether the call may have run.
     pub(super) fn expire(self: &Arc<Self>, key: CallKey) -> CallError {
-        let taken = self.take_back(key, "the deadline has passed", |maybe| {
+        let taken = self.take_back(key, "the deadline has passed", true, |maybe| {
             CallError::DeadlineExceeded { maybe }
         });
         CallError::DeadlineExceeded {
@@ -165,8 +227,8 @@ impl Pool {
 
     /// The caller has gone.
     pub(super) fn abandon(self: &Arc<Self>, key: CallKey) {
-        self.take_back(key, "the caller has gone", |maybe| CallError::Cancelled {
-            maybe,
+        self.take_back(key, "the caller has gone", false, |maybe| {
+            CallError::Cancelled { maybe }
         });
     }
 
@@ -174,12 +236,13 @@ impl Pool {
         self: &Arc<Self>,
         key: CallKey,
         reason: &str,
+        blame: bool,
         error: impl FnOnce(bool) -> CallError,
     ) -> TakenBack {
         let now = Instant::now();
-        let taken = self.change(|state| state.take_back(key, reason, error, now));
+        let taken = self.change(|state| state.take_back(key, reason, blame, error, now));
         if taken != TakenBack::Ended {
-            self.meters.taken_back.increment(1);
+            self.meters.taken_back();
         }
         if let TakenBack::Running(worker) = taken
             // Without a runtime the process is about to end, and its workers with it.
@@ -193,7 +256,7 @@ impl Pool {
 
     /// After the grace, a worker that still runs a cancelled call is killed. Bounded by the running calls.
     async fn enforce(&self, worker: WorkerKey, key: CallKey) {
-        tokio::time::sleep(Duration::from_millis(self.settings.cancel_grace_ms)).await;
+        tokio::time::sleep(Duration::from_millis(self.settings().cancel_grace_ms)).await;
         let link = {
             let mut state = self.state();
             if !state.still_cancelled(worker, key) {
@@ -204,7 +267,7 @@ impl Pool {
                 .map(|worker| (worker.id.clone(), worker.link.clone()))
         };
         if let Some((worker, link)) = link {
-            tracing::warn!(%worker, pool = self.settings.name, "killed: a cancelled call would not end");
+            tracing::warn!(%worker, pool = self.name, "killed: a cancelled call would not end");
             link.kill("killed");
         }
     }
@@ -227,20 +290,34 @@ impl Pool {
         link: &Arc<Link>,
         worker_id: &str,
         tools: Vec<ToolSpec>,
-        slots: usize,
-        credits: usize,
+        about: About,
+        tainted_until: Option<Instant>,
     ) {
         let (link, id) = (link.clone(), worker_id.to_owned());
         self.change(|state| {
-            (
-                (),
-                state.join(link, id, tools, (slots, credits), Instant::now()),
-            )
+            let now = Instant::now();
+            ((), state.join(link, id, tools, about, tainted_until, now))
         });
         self.workers_changed();
     }
 
-    /// A worker's connection has ended, or its process. Repeating it does no harm.
+    /// A worker's stream has ended without a goodbye.
+    pub(super) fn suspend(&self, link: &Arc<Link>) {
+        self.change(|state| ((), state.suspend(link, Instant::now())));
+        self.workers_changed();
+    }
+
+    /// A worker has dialled again, with what it still has. False where it is not awaited any more.
+    pub(super) fn rejoin(&self, link: &Arc<Link>, held: &[u64]) -> bool {
+        let known = self.change(|state| match state.rejoin(link, held, Instant::now()) {
+            Some(after) => (true, after),
+            None => (false, After::default()),
+        });
+        self.workers_changed();
+        known
+    }
+
+    /// A worker's connection has ended for good, or its process. Repeating it does no harm.
     pub(super) fn leave(&self, worker: WorkerKey, drained: bool) {
         self.change(|state| ((), state.leave(worker, drained, Instant::now())));
         self.workers_changed();
@@ -272,9 +349,20 @@ impl Pool {
         message
     }
 
-    pub(super) fn heard(&self, worker: WorkerKey) {
-        if let Some(worker) = self.state().worker_mut(worker) {
+    /// Events of a worker's tools.
+    pub(super) fn telemetry(&self, telemetry: wire::Telemetry) {
+        self.meters.worker_events(telemetry.events.len());
+    }
+
+    pub(super) fn heard(&self, worker: WorkerKey, rss_bytes: u64) {
+        let limit = self.settings().recycle_rss_bytes;
+        let mut state = self.state();
+        if let Some(worker) = state.worker_mut(worker) {
             worker.heard = Instant::now();
+            worker.rss_bytes = rss_bytes;
+            if limit > 0 && rss_bytes >= limit {
+                worker.link.retire("memory");
+            }
         }
     }
 
@@ -284,8 +372,9 @@ impl Pool {
     }
 
     pub(super) fn drain_worker(&self, link: &Link, deadline_ms: u64) {
-        self.state().drain(link.key, deadline_ms);
+        self.change(|state| ((), state.drain(link.key, deadline_ms)));
         link.wake();
+        self.workers_changed();
     }
 
     /// Refuse what waits and what comes.
@@ -295,21 +384,46 @@ impl Pool {
 
     /// Workers that serve.
     pub(super) fn ready(&self) -> usize {
-        self.state()
-            .workers()
-            .iter()
-            .filter(|worker| !worker.draining)
-            .count()
+        let state = self.state();
+        let serving = |worker: &&super::state::Worker| !worker.draining && !worker.reconnecting;
+        state.workers().iter().filter(serving).count()
     }
 
     /// Whether a worker has ever served, so that the pool's tools are known.
     pub(super) fn started(&self) -> bool {
-        self.state().started()
+        self.settings().size == 0 || self.state().started()
     }
 
     /// Whether the pool offers a tool under that name.
     pub(super) fn offers(&self, tool: &str) -> bool {
         self.state().offers(tool)
+    }
+
+    /// Whether the tool's author says that it may run twice.
+    pub(super) fn marked_idempotent(&self, tool: &str) -> bool {
+        self.state().marked_idempotent(tool)
+    }
+
+    /// Whether a worker of that id serves.
+    pub(super) fn has_worker(&self, id: &str) -> bool {
+        self.state()
+            .workers()
+            .iter()
+            .any(|worker| worker.id == id && !worker.draining)
+    }
+
+    /// Workers that are connected, or may come back.
+    pub(super) fn workers(&self) -> usize {
+        self.state().workers().len()
+    }
+
+    pub(super) fn has_workers(&self) -> bool {
+        self.workers() > 0
+    }
+
+    /// Whether a call of that id is here.
+    pub(super) fn has_call(&self, call_id: &str) -> bool {
+        self.state().has_call(call_id)
     }
 
     /// How much room there is for a tool, less what waits; None where the pool does not offer it.
@@ -321,8 +435,8 @@ impl Pool {
 
     /// Look after the workers until told to stop: replace the silent, and take calls back from stalled ones.
     pub(super) async fn tend(self: Arc<Self>, stop: CancellationToken) {
-        let beat = Duration::from_millis(self.settings.heartbeat_interval_ms);
         loop {
+            let beat = Duration::from_millis(self.settings().heartbeat_interval_ms);
             let lines = self.unstall();
             let looked = self.lines.notified();
             tokio::select! {
@@ -343,18 +457,22 @@ impl Pool {
     }
 
     fn replace_silent(&self) {
-        let now = Instant::now();
+        if self.offer {
+            // Theirs to look after; a connection that is dead ends by its own keep-alive.
+            return;
+        }
+        let (now, settings) = (Instant::now(), self.settings());
         let mut silent = Vec::new();
         for worker in self.state().workers() {
             let silence = now.saturating_duration_since(worker.heard);
-            if silence > self.settings.silence_max(worker.running() > 0) {
+            if !worker.reconnecting && silence > settings.silence_max(worker.running() > 0) {
                 silent.push((worker.id.clone(), worker.link.clone(), silence));
             }
         }
         for (worker, link, silence) in silent {
             if link.kill("silent") {
                 let silent_ms = silence.as_millis() as u64;
-                tracing::error!(%worker, pool = self.settings.name, silent_ms, "killed: no heartbeat");
+                tracing::error!(%worker, pool = self.name, silent_ms, "killed: no heartbeat");
             }
         }
     }
@@ -366,8 +484,15 @@ fn ticket(
     reply: Reply,
     stream: bool,
     deadline: Instant,
+    affinity: Affinity,
     now: Instant,
 ) -> Ticket {
+    let wanted = match (call.worker, affinity) {
+        (worker, _) if worker.is_empty() => Wanted::Any,
+        (worker, Affinity::Hint) => Wanted::Rather(worker),
+        (worker, Affinity::StrictQueue) => Wanted::Only(worker, true),
+        (worker, Affinity::StrictFailFast) => Wanted::Only(worker, false),
+    };
     let secret = rand::random();
     let context = CallContext {
         call_id: call.call_id.clone(),
@@ -397,7 +522,7 @@ fn ticket(
         deadline,
         admitted: now,
         idempotent: call.idempotent,
-        retries: 0,
+        wanted,
         begun: false,
         secret,
         reply,

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
 use std::sync::Arc;
 
-use process_wrap::tokio::ChildWrapper;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group,
+    pidfd_open, waitid,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -19,7 +19,6 @@ use super::spawn::Spawner;
 /// The group is killed while its leader is not yet reaped. Until then the kernel gives its number to nobody
 /// else, so no other process can be hit.
 pub(super) struct Process {
-    child: Box<dyn ChildWrapper>,
     pid: Pid,
     /// Readable once the process has ended; reading reaps nothing.
     watch: AsyncFd<OwnedFd>,
@@ -31,39 +30,43 @@ pub(super) struct Process {
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Status(Option<ExitStatus>);
+pub(super) enum Status {
+    Code(i32),
+    Signal(i32),
+    Unknown,
+}
 
 impl Status {
     /// With code 0.
     pub(super) fn clean(self) -> bool {
-        self.0.is_some_and(|status| status.success())
+        matches!(self, Self::Code(0))
+    }
+
+    fn of(ended: Option<WaitIdStatus>) -> Self {
+        match ended {
+            Some(status) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Self::Code(code),
+                (None, Some(signal)) => Self::Signal(signal),
+                (None, None) => Self::Unknown,
+            },
+            None => Self::Unknown,
+        }
     }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => formatter.write_str("nobody knows how"),
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => write!(formatter, "with code {code}"),
-                (None, Some(signal)) => write!(formatter, "by signal {signal}"),
-                (None, None) => write!(formatter, "{status}"),
-            },
+        match self {
+            Self::Code(code) => write!(formatter, "with code {code}"),
+            Self::Signal(signal) => write!(formatter, "by signal {signal}"),
+            Self::Unknown => formatter.write_str("nobody knows how"),
         }
     }
 }
 
 impl Process {
-    /// Take over a child, which leads its own group.
-    pub(super) fn new(
-        child: Box<dyn ChildWrapper>,
-        output: Output,
-        spawner: Arc<Spawner>,
-    ) -> std::io::Result<Self> {
-        let pid = child
-            .id()
-            .and_then(|pid| Pid::from_raw(pid.cast_signed()))
-            .ok_or_else(|| std::io::Error::other("the process has ended at once"))?;
+    /// Take over a child of this process, which leads its own group and for which nobody else waits.
+    pub(super) fn new(pid: Pid, output: Output, spawner: Arc<Spawner>) -> std::io::Result<Self> {
         // Under a guard's eyes first: from here on the group dies with the node.
         spawner.guard.add(pid);
         let watched = pidfd_open(pid, PidfdFlags::empty())
@@ -71,7 +74,6 @@ impl Process {
             .and_then(watch);
         match watched {
             Ok(watch) => Ok(Self {
-                child,
                 pid,
                 watch,
                 output,
@@ -114,15 +116,21 @@ impl Process {
         }
         // Its children go with it, however it ended.
         let _ = kill_process_group(self.pid, Signal::KILL);
-        let status = Status(self.child.wait().await.ok());
+        let status = Status::of(
+            waitid(
+                WaitId::Pid(self.pid),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+            )
+            .ok()
+            .flatten(),
+        );
         self.ended = Some(status);
         self.spawner.guard.remove(self.pid);
         self.output.end().await;
         status
     }
 
-    fn has_exited(&self) -> bool {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
+    pub(super) fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         matches!(waitid(WaitId::Pid(self.pid), options), Ok(Some(_)))
     }

@@ -37,7 +37,104 @@ const RESERVED: &[&str] = &[
     "SNAKEPIT_POOL",
     "SNAKEPIT_PROCESS",
     "SNAKEPIT_MESSAGE_BYTES_MAX",
+    "SNAKEPIT_WORKER_CONCURRENCY",
+    "SNAKEPIT_WORKER_INSTANCE",
+    "SNAKEPIT_WORKER_RECONNECT_MS",
+    INSTANCE,
 ];
+
+/// Names all processes of one life of a node, whatever they do to their group or session: see `guard`.
+pub(super) const INSTANCE: &str = "SNAKEPIT_INSTANCE";
+/// Most labels that a pool has or wants.
+pub const LABELS_MAX: usize = 64;
+
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$item_doc])* $item),*
+        }
+
+        impl $name {
+            /// The one of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                [$(Self::$item),*].into_iter().find(|item| item.name() == name)
+            }
+
+            /// As it is written in settings.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$item => $text),*
+                }
+            }
+        }
+    };
+}
+
+word! {
+    /// How a worker's slots run at once.
+    Concurrency {
+        /// One call at a time; more workers run more.
+        #[default]
+        Process = "process",
+        /// A thread for each slot.
+        Thread = "thread",
+        /// Async tools share a loop, `slots` at once; sync ones take turns.
+        Asyncio = "asyncio",
+    }
+}
+
+word! {
+    /// How workers' processes are started.
+    Start {
+        /// Forked from a process that has loaded the runtime: in a few milliseconds.
+        #[default]
+        Fork = "fork",
+        /// Each by itself.
+        Spawn = "spawn",
+    }
+}
+
+word! {
+    /// Which worker the calls of a session go to.
+    Affinity {
+        /// The same one while it is free, else another.
+        #[default]
+        Hint = "hint",
+        /// Always the same one; calls wait for it.
+        StrictQueue = "strict_queue",
+        /// Always the same one; calls are refused while it is busy.
+        StrictFailFast = "strict_fail_fast",
+    }
+}
+
+word! {
+    /// What the log keeps of calls.
+    Journal {
+        /// Nothing.
+        Off = "off",
+        /// That they ran: who, what, where, how long, how they ended; without holding up the answer.
+        #[default]
+        Outcome = "outcome",
+        /// Arguments before they begin, results before they are answered.
+        Full = "full",
+    }
+}
+
+word! {
+    /// How long an adapter's instance lives.
+    Instance {
+        /// As the adapter says.
+        #[default]
+        Adapter = "adapter",
+        /// One for each call.
+        Request = "request",
+        /// One for each worker.
+        Worker = "worker",
+    }
+}
 
 /// A named set of alike workers. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,14 +144,64 @@ pub struct PoolSettings {
     pub name: String,
     /// What the workers serve: `pkg.mod` or `pkg.mod.Class`.
     pub adapter: String,
-    /// How many workers there are; the number of cores.
+    /// How many workers there are on each node; the number of cores.
     pub size: usize,
     /// How many calls a worker runs at once.
     pub slots: u32,
     /// The Python to run: a path or a name to be found in `PATH`.
     pub python: String,
+    /// A virtual environment, whose Python is run in place of `python`; empty: none.
+    pub venv: String,
+    /// Another command than `PYTHON -m snakepit.worker`, with its arguments; empty: none. It is started by
+    /// itself for each worker.
+    pub command: Vec<String>,
+    /// Where the workers run; empty: where the node does.
+    pub cwd: String,
     /// Environment of the workers, on top of the node's own without its `SNAKEPIT_*`.
     pub env: BTreeMap<String, String>,
+    /// What is told of the pool.
+    pub labels: BTreeMap<String, String>,
+    /// Labels that a node must have for its share of the pool: a value, `*`, or `>=N`.
+    pub placement: BTreeMap<String, String>,
+    /// How slots run at once.
+    pub concurrency: Concurrency,
+    /// How long an adapter's instance lives.
+    pub instance: Instance,
+    /// How processes are started.
+    pub start: Start,
+    /// Whether the adapter is loaded before workers are forked: faster and smaller, but not for adapters that
+    /// start threads when they are imported.
+    pub preload: bool,
+    /// Which worker a session's calls go to.
+    pub affinity: Affinity,
+    /// What the log keeps of calls.
+    pub journal: Journal,
+    /// How often an idempotent call runs again after it was lost.
+    pub retries_max: u32,
+    /// The pause before the first of these; it doubles with each, less a random part of a quarter.
+    pub retry_backoff_ms: u64,
+    /// The longest pause between them.
+    pub retry_backoff_max_ms: u64,
+    /// Calls of a tool that are lost or run out of time one after the other, after which the pool refuses the
+    /// tool for a while; 0: never.
+    pub breaker_failures: u32,
+    /// How long it does so before it tries again.
+    pub breaker_reset_ms: u64,
+    /// Calls that it lets through to try.
+    pub breaker_trials: u32,
+    /// Crashes within `taint_ms` in one worker's place that taint it: it gets calls only where no other worker
+    /// is there; 0: never.
+    pub taint_crashes: u32,
+    /// How long a place stays tainted after its last crash.
+    pub taint_ms: u64,
+    /// Age at which a worker is replaced, with a random tenth more; 0: never.
+    pub recycle_age_ms: u64,
+    /// Calls after which a worker is replaced; 0: never.
+    pub recycle_calls: u64,
+    /// Memory of a worker's process at which it is replaced, in bytes; 0: never.
+    pub recycle_rss_bytes: u64,
+    /// How long a worker whose stream broke may take to come back, while its process lives.
+    pub reconnect_ms: u64,
     /// How many calls may wait for a worker.
     pub queue_max: usize,
     /// How long a call may wait for a worker.
@@ -98,7 +245,30 @@ impl Default for PoolSettings {
                 .ok()
                 .filter(|path| !path.is_empty())
                 .unwrap_or_else(|| "python3".into()),
+            venv: String::new(),
+            command: Vec::new(),
+            cwd: String::new(),
             env: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            placement: BTreeMap::new(),
+            concurrency: Concurrency::default(),
+            instance: Instance::default(),
+            start: Start::default(),
+            preload: false,
+            affinity: Affinity::default(),
+            journal: Journal::default(),
+            retries_max: 2,
+            retry_backoff_ms: 100,
+            retry_backoff_max_ms: 30_000,
+            breaker_failures: 5,
+            breaker_reset_ms: 30_000,
+            breaker_trials: 1,
+            taint_crashes: 3,
+            taint_ms: 60_000,
+            recycle_age_ms: 0,
+            recycle_calls: 0,
+            recycle_rss_bytes: 0,
+            reconnect_ms: 5_000,
             queue_max: 1_000,
             queue_timeout_ms: 10_000,
             call_timeout_ms: 300_000,
@@ -150,8 +320,25 @@ impl PoolSettings {
                 ));
             }
         };
-        within("size", self.size as u64, 1, SIZE_MAX as u64);
+        within("size", self.size as u64, 0, SIZE_MAX as u64);
         within("slots", self.slots.into(), 1, SLOTS_MAX.into());
+        within("retries_max", self.retries_max.into(), 0, 100);
+        within("retry_backoff_ms", self.retry_backoff_ms, 1, TIME_MS_MAX);
+        within(
+            "retry_backoff_max_ms",
+            self.retry_backoff_max_ms,
+            self.retry_backoff_ms,
+            TIME_MS_MAX,
+        );
+        within("breaker_failures", self.breaker_failures.into(), 0, 10_000);
+        within("breaker_reset_ms", self.breaker_reset_ms, 1, TIME_MS_MAX);
+        within("breaker_trials", self.breaker_trials.into(), 1, 1_000);
+        within("taint_crashes", self.taint_crashes.into(), 0, 1_000);
+        within("taint_ms", self.taint_ms, 1, TIME_MS_MAX);
+        within("recycle_age_ms", self.recycle_age_ms, 0, 365 * TIME_MS_MAX);
+        within("recycle_calls", self.recycle_calls, 0, u64::MAX);
+        within("recycle_rss_bytes", self.recycle_rss_bytes, 0, 1 << 50);
+        within("reconnect_ms", self.reconnect_ms, 0, TIME_MS_MAX);
         within("queue_max", self.queue_max as u64, 0, QUEUE_MAX as u64);
         within("queue_timeout_ms", self.queue_timeout_ms, 1, TIME_MS_MAX);
         within("call_timeout_ms", self.call_timeout_ms, 1, TIME_MS_MAX);
@@ -198,6 +385,26 @@ impl PoolSettings {
             bytes.0,
             bytes.1,
         );
+        if self.concurrency == Concurrency::Process && self.slots != 1 {
+            problems.push(format!(
+                "slots: {} calls cannot run at once in one process; raise size, or choose thread or asyncio for concurrency",
+                self.slots
+            ));
+        }
+        if self.command.iter().any(String::is_empty) {
+            problems.push("command: one of its words is empty; leave it out".into());
+        }
+        if self.preload && (self.start == Start::Spawn || !self.command.is_empty()) {
+            problems.push("preload: only workers that are forked share what was loaded before; choose fork for start, without a command".into());
+        }
+        for (field, labels) in [("labels", &self.labels), ("placement", &self.placement)] {
+            if labels.len() > LABELS_MAX {
+                problems.push(format!(
+                    "{field}: there are {}; give {LABELS_MAX} at most",
+                    labels.len()
+                ));
+            }
+        }
         for name in self.env.keys() {
             if RESERVED.contains(&name.as_str()) {
                 problems.push(format!(
@@ -217,6 +424,55 @@ impl PoolSettings {
             }
         }
         problems
+    }
+
+    /// The Python to run.
+    pub(super) fn interpreter(&self) -> String {
+        if self.venv.is_empty() {
+            self.python.clone()
+        } else {
+            format!("{}/bin/python", self.venv.trim_end_matches('/'))
+        }
+    }
+
+    /// Whether workers are forked.
+    pub(super) fn forks(&self) -> bool {
+        self.start == Start::Fork && self.command.is_empty()
+    }
+
+    /// Whether workers of other settings have to be replaced to have these.
+    pub(super) fn needs_new_workers(&self, before: &Self) -> bool {
+        // What the node alone goes by.
+        let node_side = |settings: &Self| Self {
+            size: 0,
+            labels: BTreeMap::new(),
+            placement: BTreeMap::new(),
+            affinity: Affinity::default(),
+            journal: Journal::default(),
+            retries_max: 0,
+            retry_backoff_ms: 0,
+            retry_backoff_max_ms: 0,
+            breaker_failures: 0,
+            breaker_reset_ms: 0,
+            breaker_trials: 0,
+            taint_crashes: 0,
+            taint_ms: 0,
+            recycle_age_ms: 0,
+            recycle_calls: 0,
+            recycle_rss_bytes: 0,
+            queue_max: 0,
+            queue_timeout_ms: 0,
+            call_timeout_ms: 0,
+            cancel_grace_ms: 0,
+            start_batch: 0,
+            start_timeout_ms: 0,
+            drain_timeout_ms: 0,
+            backoff_min_ms: 0,
+            backoff_max_ms: 0,
+            heartbeat_misses_max: 0,
+            ..settings.clone()
+        };
+        node_side(self) != node_side(before)
     }
 
     /// How many calls a worker may have outstanding.
@@ -253,7 +509,6 @@ mod tests {
         let settings = PoolSettings {
             name: "a b".into(),
             adapter: "x..y".into(),
-            size: 0,
             slots: 0,
             backoff_min_ms: 10,
             backoff_max_ms: 5,
@@ -267,7 +522,7 @@ mod tests {
             .collect();
         assert_eq!(
             fields,
-            ["name", "adapter", "size", "slots", "backoff_max_ms", "env"]
+            ["name", "adapter", "slots", "backoff_max_ms", "slots", "env"]
         );
     }
 

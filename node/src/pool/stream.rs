@@ -23,6 +23,11 @@ pub struct CallStream {
     chunks: mpsc::Receiver<Result<wire::Chunk, CallError>>,
     /// Taken by the reader since the last grant.
     taken: u32,
+    /// How many make a grant.
+    grant_at: u32,
+    /// Chunks given to the reader so far.
+    number: u64,
+    call_id: String,
     watch: JoinHandle<()>,
     ended: bool,
 }
@@ -31,9 +36,11 @@ impl CallStream {
     pub(super) fn new(
         pool: Arc<Pool>,
         admitted: &Admitted,
+        call_id: String,
         chunks: mpsc::Receiver<Result<wire::Chunk, CallError>>,
     ) -> Self {
         let key = admitted.key;
+        let grant_at = pool.settings().chunk_credits.div_ceil(2);
         let watch = tokio::spawn(watch(
             pool.clone(),
             key,
@@ -45,6 +52,9 @@ impl CallStream {
             key,
             chunks,
             taken: 0,
+            grant_at,
+            number: 0,
+            call_id,
             watch,
             ended: false,
         }
@@ -85,15 +95,19 @@ impl Stream for CallStream {
         let item = match ready!(self.chunks.poll_recv(context)) {
             Some(Ok(chunk)) => {
                 self.taken += 1;
-                if self.taken >= self.pool.settings.chunk_credits.div_ceil(2) {
+                if self.taken >= self.grant_at {
                     self.pool.grant(self.key, self.taken);
                     self.taken = 0;
                 }
+                let number = self.number;
+                self.number += 1;
                 Ok(ToolChunk {
                     chunk_id: chunk.chunk_id,
                     data: chunk.data,
                     is_final: chunk.is_final,
                     metadata: chunk.metadata,
+                    number,
+                    call_id: self.call_id.clone(),
                 })
             }
             Some(Err(error)) => {

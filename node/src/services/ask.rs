@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
 use super::wire::Look;
-use super::{Failure, Node};
+use super::{Failure, Node, correlation};
 use crate::pool::CallContext;
+use crate::telemetry::trace;
 
 /// A request gives up so much before its caller does, and a tenth of its time at most: at the deadline
 /// itself the caller's own clock would end it, and nobody would learn whether it is done.
@@ -36,6 +37,11 @@ pub struct Ask {
     pub deadline: Instant,
     /// Whether the caller named a deadline.
     pub has_deadline: bool,
+    /// Follows the piece of work through all hops; empty where the caller named none and calls no tool.
+    pub correlation_id: String,
+    /// The trace that the request belongs to, as those who work for it take it: this node's span where it makes
+    /// spans, else the caller's; empty where there is none.
+    pub traceparent: String,
     /// The tool call that makes the request, where one does.
     pub call: Option<CallContext>,
     /// Its place among the requests served at once.
@@ -89,9 +95,19 @@ impl Node {
             arrays: arrays(metadata)?,
             deadline: Instant::now() + asked.map_or(longest, |asked| ahead(asked).min(longest)),
             has_deadline: asked.is_some(),
+            correlation_id: correlation::of_headers(metadata)?,
+            traceparent: trace::passed_on(metadata),
             call,
             _place: place,
         })
+    }
+
+    /// A request that the node makes itself, for somebody.
+    pub(super) fn own_ask(&self, principal: &str) -> Result<Ask, Failure> {
+        let mut ask = self.ask(&MetadataMap::new())?;
+        let origin = Arc::make_mut(&mut ask.origin);
+        origin.principal.name = principal.to_owned();
+        Ok(ask)
     }
 
     /// The deadline that the caller named, however late it is: calls of tools may take longer than requests.

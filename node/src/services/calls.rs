@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::Node;
 use super::bridge::Answers;
-use super::router::Routed;
+use super::route::Routed;
 
 /// Serves [`calls_server::Calls`].
 #[derive(Clone, Debug)]
@@ -50,13 +50,18 @@ impl calls_server::Calls for CallService {
         &self,
         _request: Request<peer::CapacityRequest>,
     ) -> Result<Response<peer::CapacityResponse>, Status> {
-        let capacity = self.0.pools.capacity();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Response::new(peer::CapacityResponse {
-            tools: self.0.pools.tools(),
-            slots: count(capacity.slots),
-            free: count(capacity.free),
-            queued: count(capacity.queued),
+            pools: self.0.pools.capacities(),
+            labels: self.0.labels.to_map(),
         }))
+    }
+
+    async fn call_state(
+        &self,
+        request: Request<peer::CallStateRequest>,
+    ) -> Result<Response<peer::CallStateResponse>, Status> {
+        let call_id = request.into_inner().call_id;
+        let known = self.0.calls.has(&call_id) || self.0.pools.has_call(&call_id);
+        Ok(Response::new(peer::CallStateResponse { known }))
     }
 }

@@ -69,6 +69,7 @@ impl cluster_server::Cluster for ClusterService {
                 .collect(),
             workers: count(workers.iter().map(|pool| pool.size)),
             workers_ready: count(workers.iter().map(|pool| pool.ready)),
+            labels: node.labels.to_map(),
         }))
     }
 
@@ -164,6 +165,51 @@ impl cluster_server::Cluster for ClusterService {
         Ok(Response::new(cluster::ListWorkersResponse {
             workers: self.0.pools.workers(),
         }))
+    }
+
+    async fn control_workers(
+        &self,
+        request: Request<cluster::ControlWorkersRequest>,
+    ) -> Result<Response<cluster::ControlWorkersResponse>, Status> {
+        let told = self.0.control_workers(&request.into_inner());
+        let worker_ids = told.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(cluster::ControlWorkersResponse {
+            worker_ids,
+        }))
+    }
+
+    async fn list_pools(
+        &self,
+        _request: Request<cluster::ListPoolsRequest>,
+    ) -> Result<Response<cluster::ListPoolsResponse>, Status> {
+        let pools = self.0.list_pools().await;
+        let pools = pools.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(cluster::ListPoolsResponse { pools }))
+    }
+
+    async fn put_pool(
+        &self,
+        request: Request<cluster::PutPoolRequest>,
+    ) -> Result<Response<cluster::PutPoolResponse>, Status> {
+        let put = async {
+            let ask = self.0.ask(request.metadata())?;
+            let (index, response) = self.0.put_pool(&ask, request.into_inner()).await?;
+            Ok(wire::at_index(index, response))
+        };
+        put.await.map_err(|failure| self.0.status(failure))
+    }
+
+    async fn remove_pool(
+        &self,
+        request: Request<cluster::RemovePoolRequest>,
+    ) -> Result<Response<cluster::RemovePoolResponse>, Status> {
+        let removed = async {
+            let ask = self.0.ask(request.metadata())?;
+            let name = request.into_inner().name;
+            let (index, response) = self.0.remove_pool(&ask, name).await?;
+            Ok(wire::at_index(index, response))
+        };
+        removed.await.map_err(|failure| self.0.status(failure))
     }
 }
 

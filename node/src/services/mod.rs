@@ -5,11 +5,13 @@ mod audit;
 mod bridge;
 mod calls;
 mod cluster;
+mod correlation;
 mod history;
 mod looks;
 mod peers;
+mod pools;
 mod ready;
-mod router;
+mod route;
 mod sessions;
 mod status;
 mod touch;
@@ -31,13 +33,16 @@ pub use bridge::Bridge;
 pub use calls::CallService;
 pub use cluster::ClusterService;
 pub use peers::Peers;
+pub use pools::wanted_pools;
 pub use ready::Readiness;
 pub use sessions::SessionService;
 pub use status::Failure;
 
 use self::wire::Look;
 use crate::config::Settings;
+use crate::labels::Labels;
 use crate::pool::Pools;
+use crate::telemetry::trace;
 
 /// One node, as its services see it.
 pub struct Node {
@@ -51,9 +56,12 @@ pub struct Node {
     pub pools: Pools,
     /// The other nodes' workers.
     pub peers: Peers,
+    /// What it has, for pools to be placed by.
+    pub labels: Labels,
     /// When it began.
     pub started: Instant,
     requests: Arc<Semaphore>,
+    calls: route::CallLog,
     touches: touch::Touches,
     watches: watch::Hub,
     /// When a leader last confirmed a read.
@@ -77,6 +85,7 @@ impl Node {
         state: Arc<StateStore>,
         pools: Pools,
         peers: Peers,
+        labels: Labels,
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
@@ -87,8 +96,10 @@ impl Node {
             state,
             pools,
             peers,
+            labels,
             started: Instant::now(),
             requests,
+            calls: route::CallLog::default(),
             touches,
             watches,
             confirmed: Mutex::default(),
@@ -103,6 +114,7 @@ impl Node {
     /// Propose a change; the index at which its answer is true, and the answer.
     async fn propose(&self, ask: &Ask, body: Body) -> Result<(u64, Answer), Failure> {
         let session_id = body.session_id().to_owned();
+        note_session(&session_id);
         let command = Command {
             origin: (*ask.origin).clone(),
             body,
@@ -207,6 +219,7 @@ impl Node {
         barrier: Barrier,
         read: impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
+        note_session(session_id);
         let look = ask.look(barrier.time_ms);
         let cached = {
             let rows = self.state.cached_rows();
@@ -246,6 +259,7 @@ impl Node {
         barrier: Barrier,
         read: impl FnOnce(&StateStore, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
+        note_session(session_id);
         let (id, look) = (session_id.to_owned(), ask.look(barrier.time_ms));
         let found = self
             .blocking(move |state| {
@@ -270,6 +284,11 @@ impl Node {
     }
 }
 
+/// Note the session in the span of the request.
+fn note_session(session_id: &str) {
+    trace::set(trace::keys::SESSION_ID, || session_id.to_owned());
+}
+
 /// One line in the log for a request on a session that wants it.
 fn tell(ask: &Ask, session: &SessionRow, refused: Option<&Rejection>) {
     if session.config.enable_telemetry {
@@ -281,6 +300,7 @@ fn tell(ask: &Ask, session: &SessionRow, refused: Option<&Rejection>) {
             principal = ask.origin.principal.name,
             request_id = ask.origin.request_id,
             call_id = ask.origin.call_id,
+            correlation_id = ask.correlation_id,
             refused = refused.map(tracing::field::display),
             "request"
         );

@@ -9,14 +9,16 @@ use futures_util::{Stream, StreamExt};
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk, ToolSpec};
 use snakepit_proto::headers;
 use snakepit_proto::peer::calls_client::CallsClient;
-use snakepit_proto::peer::{CapacityRequest, CapacityResponse, RoutedCall};
+use snakepit_proto::peer::{
+    CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::config::Settings;
-use crate::pool::ANY_TOOL;
+use crate::pool::{ANY_TOOL, Affinity, Journal};
 
 /// Time between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -40,15 +42,17 @@ struct Peer {
 #[derive(Debug)]
 struct Sent {
     peer: Arc<Peer>,
+    pool: String,
     look: u64,
 }
 
 impl Sent {
-    fn to(peer: &Arc<Peer>) -> Self {
+    fn to(peer: &Arc<Peer>, pool: &str) -> Self {
         let look = peer.looks.load(Ordering::Relaxed);
         peer.sent.fetch_add(1, Ordering::Relaxed);
         Self {
             peer: peer.clone(),
+            pool: pool.to_owned(),
             look,
         }
     }
@@ -63,9 +67,12 @@ impl Drop for Sent {
                 .peer
                 .sent
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        } else if let Some(seen) = &mut *seen {
+        } else if let Some(pool) = seen
+            .as_mut()
+            .and_then(|seen| seen.pools.iter_mut().find(|pool| pool.name == self.pool))
+        {
             // What it said last was said while it had the call.
-            seen.free = (seen.free + 1).min(seen.slots);
+            pool.free = (pool.free + 1).min(pool.slots);
         }
     }
 }
@@ -75,16 +82,46 @@ impl Peer {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Slots thought to be free for a tool; `None` where the peer does not offer it.
-    fn free(&self, tool: &str) -> Option<u32> {
+    /// How busy each of its pools is that offers a tool, less what was sent there since it spoke.
+    fn loads(&self, node: u64, tool: &str) -> Vec<Load> {
+        let sent = self.sent.load(Ordering::Relaxed);
         let seen = self.seen();
-        let seen = seen.as_ref().filter(|seen| {
-            seen.tools
-                .iter()
-                .any(|spec| spec.name == tool || spec.name == ANY_TOOL)
-        })?;
-        Some(seen.free.saturating_sub(self.sent.load(Ordering::Relaxed)))
+        let pools = seen.as_ref().map_or(&[][..], |seen| &seen.pools);
+        let offering = pools.iter().filter(|pool| {
+            let named = |name: &str| pool.tools.iter().any(|spec| spec.name == name);
+            named(tool) || named(ANY_TOOL)
+        });
+        offering
+            .map(|pool| Load {
+                node,
+                pool: pool.name.clone(),
+                exact: pool.tools.iter().any(|spec| spec.name == tool),
+                slots: pool.slots,
+                free: pool.free.saturating_sub(sent),
+                waiting: pool.queued + sent.saturating_sub(pool.free),
+                circuit_open: pool.circuits_open.iter().any(|open| open == tool),
+            })
+            .collect()
     }
+}
+
+/// How busy a pool of a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The node.
+    pub node: u64,
+    /// The pool's name.
+    pub pool: String,
+    /// Whether it offers the tool by its own name, not through an adapter that takes any.
+    pub exact: bool,
+    /// Calls that it can run at once.
+    pub slots: u32,
+    /// Those that are free.
+    pub free: u32,
+    /// Calls that wait there.
+    pub waiting: u32,
+    /// Whether it refuses the tool for now.
+    pub circuit_open: bool,
 }
 
 /// The other nodes; cheap to clone.
@@ -136,20 +173,84 @@ impl Peers {
         let mut tools = Vec::new();
         for (id, peer) in &*self.peers {
             if let Some(seen) = &*peer.seen() {
-                tools.extend(seen.tools.iter().map(|spec| (*id, spec.clone())));
+                let specs = seen.pools.iter().flat_map(|pool| &pool.tools);
+                tools.extend(specs.map(|spec| (*id, spec.clone())));
             }
         }
         tools
     }
 
-    /// The node with most free slots for a tool; where `only_free`, one with any.
-    pub fn freest(&self, tool: &str, only_free: bool) -> Option<u64> {
-        let offers = self
-            .peers
-            .iter()
-            .filter_map(|(id, peer)| Some((*id, peer.free(tool)?)));
-        let best = offers.max_by_key(|(_, free)| *free)?;
-        (best.1 > 0 || !only_free).then_some(best.0)
+    /// How busy the others' pools are that offer a tool.
+    pub fn loads(&self, tool: &str) -> Vec<Load> {
+        let loads = |(id, peer): (&u64, &Arc<Peer>)| peer.loads(*id, tool);
+        self.peers.iter().flat_map(loads).collect()
+    }
+
+    /// Which worker a session's calls go to in a pool, as the first of its nodes says.
+    pub fn affinity(&self, pool: &str) -> Option<Affinity> {
+        self.peers.values().find_map(|peer| {
+            let seen = peer.seen();
+            let known = seen
+                .as_ref()?
+                .pools
+                .iter()
+                .find(|known| known.name == pool)?;
+            Affinity::named(&known.affinity)
+        })
+    }
+
+    /// What the log keeps of a tool's calls, as the first pool that offers it says.
+    pub fn journal(&self, tool: &str, named: &str) -> Option<Journal> {
+        self.peers.values().find_map(|peer| {
+            let seen = peer.seen();
+            let offers = |pool: &&PoolCapacity| {
+                let fits = |spec: &ToolSpec| spec.name == tool || spec.name == ANY_TOOL;
+                (named.is_empty() || pool.name == named) && pool.tools.iter().any(fits)
+            };
+            let known = seen.as_ref()?.pools.iter().find(offers)?;
+            Journal::named(&known.journal)
+        })
+    }
+
+    /// Whether a tool's author says that it may run twice.
+    pub fn marked_idempotent(&self, tool: &str) -> bool {
+        self.tools().iter().any(|(_, spec)| {
+            let mark = spec.metadata.get("idempotent");
+            spec.name == tool && mark.is_some_and(|mark| mark == "true")
+        })
+    }
+
+    /// The workers of a pool on the other nodes, each with its node, and whether it is thought to be free.
+    pub fn workers(&self, pool: &str) -> Vec<(u64, String, bool)> {
+        let mut workers = Vec::new();
+        for (id, peer) in &*self.peers {
+            let seen = peer.seen();
+            let pools = seen.iter().flat_map(|seen| &seen.pools);
+            let of_pool = pools.filter(|known| known.name == pool);
+            workers.extend(
+                of_pool
+                    .flat_map(|pool| &pool.workers)
+                    .map(|worker| (*id, worker.id.clone(), worker.free > 0)),
+            );
+        }
+        workers
+    }
+
+    /// Whether a node answers.
+    pub fn reaches(&self, node: u64) -> bool {
+        self.peers
+            .get(&node)
+            .is_some_and(|peer| peer.seen().is_some())
+    }
+
+    /// Whether a node still has a call; None where it does not answer.
+    pub async fn has_call(&self, node: u64, call_id: &str) -> Option<bool> {
+        let mut client = self.peers.get(&node)?.client.clone();
+        let request = CallStateRequest {
+            call_id: call_id.to_owned(),
+        };
+        let state = tokio::time::timeout(LOOK_TIMEOUT, client.call_state(request)).await;
+        Some(state.ok()?.ok()?.into_inner().known)
     }
 
     fn peer(&self, id: u64) -> Result<&Arc<Peer>, Status> {
@@ -161,7 +262,7 @@ impl Peers {
     /// Run a call on another node.
     pub async fn execute(&self, id: u64, call: RoutedCall) -> Result<ExecuteToolResponse, Status> {
         let peer = self.peer(id)?;
-        let _sent = Sent::to(peer);
+        let _sent = Sent::to(peer, &call.pool);
         let done = peer.client.clone().execute(call).await;
         done.map(tonic::Response::into_inner)
             .map_err(|status| lost(id, status))
@@ -175,7 +276,7 @@ impl Peers {
     ) -> Result<impl Stream<Item = Result<ToolChunk, Status>> + Send + 'static + use<>, Status>
     {
         let peer = self.peer(id)?;
-        let sent = Sent::to(peer);
+        let sent = Sent::to(peer, &call.pool);
         let chunks = peer
             .client
             .clone()

@@ -6,6 +6,7 @@ use std::io;
 use snakepit_machine::{Rejection, RejectionKind};
 use snakepit_proto::headers;
 use snakepit_raft::{ProposeError, ReadError};
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::Node;
@@ -104,6 +105,8 @@ fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
         CallErrorKind::NotFound => ("not_found", Code::NotFound),
         CallErrorKind::Exhausted => ("exhausted", Code::ResourceExhausted),
         CallErrorKind::Unavailable => ("unavailable", Code::Unavailable),
+        CallErrorKind::CircuitOpen => ("circuit_open", Code::Unavailable),
+        CallErrorKind::WorkerLost => ("worker_lost", Code::FailedPrecondition),
         CallErrorKind::Deadline => ("deadline", Code::DeadlineExceeded),
         CallErrorKind::Unknown => ("unknown", Code::Unknown),
         CallErrorKind::Cancelled => ("cancelled", Code::Cancelled),
@@ -148,6 +151,14 @@ fn clip(message: String) -> String {
     )
 }
 
+/// Say of what kind a status is, and whether the request may have been done.
+pub(super) fn mark(status: &mut Status, kind: &'static str, maybe: bool) {
+    let done = if maybe { "maybe" } else { "no" };
+    let metadata = status.metadata_mut();
+    metadata.insert(headers::ERROR_KIND, MetadataValue::from_static(kind));
+    metadata.insert(headers::DONE, MetadataValue::from_static(done));
+}
+
 impl Node {
     /// The status of a failure.
     pub(super) fn status(&self, failure: Failure) -> Status {
@@ -159,16 +170,8 @@ impl Node {
             tracing::error!(?failure, "a request found damaged data");
         }
         let mut status = Status::new(code, clip(message(&failure)));
+        mark(&mut status, kind, maybe);
         let metadata = status.metadata_mut();
-        metadata.insert(
-            headers::ERROR_KIND,
-            tonic::metadata::MetadataValue::from_static(kind),
-        );
-        let done = if maybe { "maybe" } else { "no" };
-        metadata.insert(
-            headers::DONE,
-            tonic::metadata::MetadataValue::from_static(done),
-        );
         if code == Code::Unavailable {
             let group = self.group.status();
             let address = group

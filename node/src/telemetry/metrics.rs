@@ -114,6 +114,7 @@ pub async fn upkeep(metrics: Metrics, shutdown: CancellationToken) {
 /// Says what the metrics of this module are, and records those that never change.
 pub(super) fn describe() {
     describe_counter!(HTTP_REQUESTS, "Requests to the HTTP listener");
+    super::events::describe();
     describe_gauge!(BUILD_INFO, "Version and kind of the build, always 1");
     for (name, help) in process::METRICS {
         describe_gauge!(*name, *help);

@@ -100,6 +100,18 @@ pub trait RowsExt: Rows {
         Ok(None)
     }
 
+    /// The kept answer to a request on a session, or of no session; None where there is none any more.
+    fn answer_to(&self, session_id: &str, request_id: &str) -> Result<Option<Answer>, RowsError> {
+        if session_id.is_empty() {
+            let request_id = crate::evolve::outliving_request("", request_id);
+            return self.kept_answer("", self.head()?.answers, &request_id);
+        }
+        match self.session(session_id)? {
+            Some(session) => self.kept_answer(session_id, session.answers, request_id),
+            None => Ok(None),
+        }
+    }
+
     /// A program, whether its deadline has passed or not; an empty session id stands for global ones.
     fn program(&self, session_id: &str, id: &str) -> Result<Option<ProgramRow>, RowsError> {
         let key = RowKey::Program(session_id.to_owned(), id.to_owned());

@@ -31,6 +31,10 @@ pub struct Fake {
     pub seen: Arc<Mutex<Vec<(String, String)>>>,
     /// What each watch gives, one after the other; then there is silence.
     pub streams: Arc<Mutex<VecDeque<Script>>>,
+    /// What each streaming call gives before it ends.
+    pub calls: Arc<Mutex<VecDeque<Vec<Result<ToolChunk, Status>>>>>,
+    /// What was called as a stream.
+    pub called: Arc<Mutex<Vec<ExecuteToolRequest>>>,
     /// What was asked to be watched.
     pub watched: Arc<Mutex<Vec<WatchVariablesRequest>>>,
 }
@@ -205,6 +209,22 @@ impl BridgeService for Fake {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
+    async fn execute_streaming_tool(
+        &self,
+        request: Request<ExecuteToolRequest>,
+    ) -> Result<Response<Stream<ToolChunk>>, Status> {
+        self.called.lock().unwrap().push(request.into_inner());
+        let chunks = self.calls.lock().unwrap().pop_front();
+        let Some(chunks) = chunks else {
+            return Err(Status::failed_precondition("its journal is not full"));
+        };
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        for chunk in chunks {
+            sender.try_send(chunk).unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
     unscripted! {
         ping: PingRequest => PingResponse;
         heartbeat: HeartbeatRequest => HeartbeatResponse;
@@ -214,7 +234,6 @@ impl BridgeService for Fake {
         register_variable: RegisterVariableRequest => RegisterVariableResponse;
         list_variables: ListVariablesRequest => ListVariablesResponse;
         delete_variable: DeleteVariableRequest => DeleteVariableResponse;
-        execute_streaming_tool: ExecuteToolRequest => Stream<ToolChunk>;
         register_tools: RegisterToolsRequest => RegisterToolsResponse;
         get_exposed_elixir_tools: GetExposedElixirToolsRequest => GetExposedElixirToolsResponse;
         execute_elixir_tool: ExecuteElixirToolRequest => ExecuteElixirToolResponse;

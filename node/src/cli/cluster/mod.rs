@@ -6,16 +6,16 @@ pub(super) mod kill;
 pub(super) mod layout;
 pub(super) mod ports;
 mod process;
-mod python;
-mod ready;
+pub(super) mod python;
+pub(super) mod ready;
 pub(super) mod record;
 mod settings;
 pub(super) mod spawn;
 mod start;
-mod status;
+pub(super) mod status;
 mod stop;
 mod transfer;
-mod up;
+pub(super) mod up;
 mod watch;
 
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The paths in it.
-    fn layout(&self) -> Result<Layout, CliError> {
+    pub fn layout(&self) -> Result<Layout, CliError> {
         Layout::new(self.dir.as_deref())
     }
 }

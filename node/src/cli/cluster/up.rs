@@ -16,13 +16,13 @@ use super::spawn::{self, Started};
 use super::{Place, ports, python, settings, status, stop, watch as watching};
 
 /// Nodes of a new cluster.
-const NODES: u16 = 3;
+pub(crate) const NODES: u16 = 3;
 /// Where clients of the first node of a new cluster connect.
-const BASE_PORT: u16 = 7001;
+pub(crate) const BASE_PORT: u16 = 7001;
 /// Workers of each node of a new cluster.
 const WORKERS: u32 = 2;
 /// What they serve.
-const ADAPTER: &str = "snakepit.demo.showcase";
+pub(crate) const ADAPTER: &str = "snakepit.demo.showcase";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

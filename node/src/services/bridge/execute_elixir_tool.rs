@@ -7,8 +7,9 @@ use tonic::Response;
 use tonic::metadata::MetadataMap;
 
 use crate::pool::CallErrorKind;
-use crate::services::router::Routed;
+use crate::services::route::Routed;
 use crate::services::{Ask, Failure, Node};
+use crate::telemetry::trace;
 
 /// Runs a tool of any pool of the cluster. A tool that is unknown is an answer, not an error, as in Snakepit.
 pub(super) async fn answer(
@@ -36,6 +37,7 @@ pub(super) async fn answer(
         }
         Err(failure) => return Err(failure),
     };
+    trace::set(trace::keys::CALL_ID, || answered.call_id.clone());
     Ok(Response::new(ExecuteElixirToolResponse {
         success: answered.success,
         result: answered.result,

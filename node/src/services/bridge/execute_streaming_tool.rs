@@ -5,7 +5,7 @@ use tonic::Response;
 use tonic::metadata::MetadataMap;
 
 use super::Answers;
-use crate::services::router::Routed;
+use crate::services::route::Routed;
 use crate::services::{Ask, Failure, Node};
 
 pub(super) async fn answer(

@@ -4,8 +4,9 @@ use snakepit_proto::bridge::{ExecuteToolRequest, ExecuteToolResponse};
 use tonic::Response;
 use tonic::metadata::MetadataMap;
 
-use crate::services::router::Routed;
+use crate::services::route::Routed;
 use crate::services::{Ask, Failure, Node};
+use crate::telemetry::trace;
 
 pub(super) async fn answer(
     node: Arc<Node>,
@@ -14,5 +15,7 @@ pub(super) async fn answer(
     request: ExecuteToolRequest,
 ) -> Result<Response<ExecuteToolResponse>, Failure> {
     let call = Routed::take(&node, &ask, &metadata, request).await?;
-    Ok(Response::new(node.route(call).await?))
+    let answered = node.route(call).await?;
+    trace::set(trace::keys::CALL_ID, || answered.call_id.clone());
+    Ok(Response::new(answered))
 }

@@ -22,6 +22,7 @@ mod set_variable;
 pub(super) mod set_variables;
 mod start_optimization;
 mod stop_optimization;
+mod stream_telemetry;
 mod watch_variables;
 
 use std::future::Future;
@@ -31,10 +32,14 @@ use std::time::Instant;
 
 use futures_util::Stream;
 use snakepit_proto::bridge::{self as pb, bridge_service_server};
+use snakepit_proto::headers;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::correlation::{self, CallsTool};
 use super::{Ask, Failure, Node, looks};
+use crate::telemetry::RequestSpan;
+use crate::telemetry::trace::keys;
 
 /// Serves [`bridge_service_server::BridgeService`], to clients and to workers alike.
 #[derive(Clone, Debug)]
@@ -44,7 +49,7 @@ pub struct Bridge(pub Arc<Node>);
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Bridge {
-    /// Read a request's metadata, answer it, and turn a failure into its status.
+    /// Answer a request, see [`Self::serve`].
     async fn answer<M, T, F>(
         &self,
         name: &'static str,
@@ -54,22 +59,57 @@ impl Bridge {
     where
         F: Future<Output = Result<Response<T>, Failure>>,
     {
+        self.serve(name, request, |_, _, _| Ok(()), call).await
+    }
+
+    /// Read a request's metadata, prepare it, answer it, and turn a failure into its status: counted, within a
+    /// span, and with the request's correlation id on the answer.
+    async fn serve<M, T, F>(
+        &self,
+        name: &'static str,
+        request: Request<M>,
+        prepare: impl FnOnce(&mut Ask, &mut M, &RequestSpan) -> Result<(), Failure>,
+        call: impl FnOnce(Arc<Node>, Ask, M) -> F,
+    ) -> Result<Response<T>, Status>
+    where
+        F: Future<Output = Result<Response<T>, Failure>>,
+    {
         let began = Instant::now();
-        let (metadata, _, message) = request.into_parts();
-        let answered = match self.0.ask(&metadata) {
-            Ok(mut ask) => {
-                ask.name = name;
-                call(self.0.clone(), ask, message).await
+        let (metadata, _, mut message) = request.into_parts();
+        let span = RequestSpan::serve(name, &metadata);
+        let mut correlation_id = String::new();
+        let asked = self.0.ask(&metadata).and_then(|mut ask| {
+            ask.name = name;
+            if span.is_on() {
+                ask.traceparent = span.traceparent();
             }
+            let prepared = prepare(&mut ask, &mut message, &span);
+            correlation_id.clone_from(&ask.correlation_id);
+            prepared.map(|()| ask)
+        });
+        if asked.is_err() && correlation_id.is_empty() {
+            correlation_id = correlation::of_headers(&metadata).unwrap_or_default();
+        }
+        let answered = match asked {
+            Ok(ask) => span.run(call(self.0.clone(), ask, message)).await,
             Err(failure) => Err(failure),
         };
-        let answered = answered.map_err(|failure| self.0.status(failure));
+        let mut answered = answered.map_err(|failure| self.0.status(failure));
+        if let Some(echo) = correlation::header(&correlation_id) {
+            span.set(keys::CORRELATION_ID, || correlation_id);
+            match &mut answered {
+                Ok(response) => response.metadata_mut(),
+                Err(status) => status.metadata_mut(),
+            }
+            .insert(headers::CORRELATION_ID, echo);
+        }
         let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
         looks::count(name, began, code);
+        span.end(code);
         answered
     }
 
-    /// As [`Self::answer`], for calls of tools, which have their own deadlines.
+    /// As [`Self::answer`], for calls of tools, which have their own deadlines and always a correlation id.
     async fn answer_call<M, T, F>(
         &self,
         name: &'static str,
@@ -77,10 +117,18 @@ impl Bridge {
         call: impl FnOnce(Arc<Node>, Ask, MetadataMap, M) -> F,
     ) -> Result<Response<T>, Status>
     where
+        M: CallsTool,
         F: Future<Output = Result<Response<T>, Failure>>,
     {
         let metadata = request.metadata().clone();
-        self.answer(name, request, |node, ask, message| {
+        let prepare = |ask: &mut Ask, message: &mut M, span: &RequestSpan| {
+            span.set(keys::TOOL, || message.tool().to_owned());
+            span.set(keys::SESSION_ID, || message.session_id().to_owned());
+            ask.correlation_id =
+                correlation::of_call(message, &ask.correlation_id, &ask.traceparent)?;
+            Ok(())
+        };
+        self.serve(name, request, prepare, |node, ask, message| {
             call(node, ask, metadata, message)
         })
         .await
@@ -287,11 +335,10 @@ impl bridge_service_server::BridgeService for Bridge {
 
     async fn stream_telemetry(
         &self,
-        _request: Request<Streaming<pb::TelemetryControl>>,
+        request: Request<Streaming<pb::TelemetryControl>>,
     ) -> Result<Response<Self::StreamTelemetryStream>, Status> {
-        Err(Status::unimplemented(
-            "a node offers no telemetry stream; hint: read its metrics over HTTP, or ask a worker",
-        ))
+        self.answer("StreamTelemetry", request, stream_telemetry::answer)
+            .await
     }
 }
 

@@ -1,0 +1,200 @@
+//! Which node should run a call, and which of its workers.
+//!
+//! 1. A pool that offers the tool by its own name wins over an adapter that takes any.
+//! 2. A session's calls go to one worker, the same from every node, where the pool's affinity says so.
+//! 3. Else: here, while a slot is free; else the less loaded of two nodes picked at random, if that is less
+//!    loaded than this one.
+
+use rand::seq::IndexedRandom as _;
+
+use super::Routed;
+use crate::pool::{Affinity, PoolLoad};
+use crate::services::peers::Load;
+use crate::services::{Failure, Node};
+
+/// Where a call goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Target {
+    /// None: this node.
+    pub(super) node: Option<u64>,
+    /// The pool there; empty: any that offers the tool.
+    pub(super) pool: String,
+    /// The worker wanted there; empty: any.
+    pub(super) worker: String,
+}
+
+impl Node {
+    /// Where a call should run. Nodes in `not` have just failed it.
+    pub(super) async fn choose(&self, call: &Routed, not: &[u64]) -> Result<Target, Failure> {
+        if !call.worker.is_empty() {
+            // It was chosen by the node that took the call.
+            return Ok(Target {
+                node: None,
+                pool: call.pool.clone(),
+                worker: call.worker.clone(),
+            });
+        }
+        let mut loads = self.all_loads(call.tool());
+        loads.retain(|load| call.pool.is_empty() || load.pool == call.pool);
+        if loads.iter().any(|load| load.exact) {
+            loads.retain(|load| load.exact);
+        }
+        if let Some(pool) = loads.first().filter(|_| !call.session().is_empty()) {
+            let pool = pool.pool.clone();
+            match self.affinity_of(&pool) {
+                Affinity::Hint => {
+                    if let Some(target) = self.hinted(call, &pool, &loads, not) {
+                        return Ok(target);
+                    }
+                }
+                Affinity::StrictQueue | Affinity::StrictFailFast => {
+                    return self.bound(call, &pool).await;
+                }
+            }
+        }
+        Ok(self.least_loaded(&loads, not))
+    }
+
+    /// This node's pools that offer the tool, and the others', by pool.
+    fn all_loads(&self, tool: &str) -> Vec<Load> {
+        let own = self.pools.loads(tool).into_iter();
+        let own = own.map(|load| own_load(self.id(), load));
+        let mut loads: Vec<_> = own.chain(self.peers.loads(tool)).collect();
+        loads.sort_by(|one, other| one.pool.cmp(&other.pool));
+        loads
+    }
+
+    fn affinity_of(&self, pool: &str) -> Affinity {
+        self.pools
+            .affinity(pool)
+            .or_else(|| self.peers.affinity(pool))
+            .unwrap_or_default()
+    }
+
+    /// The worker that a session's calls go to while it is free.
+    fn hinted(&self, call: &Routed, pool: &str, loads: &[Load], not: &[u64]) -> Option<Target> {
+        let (node, worker, free) = self.favourite(call.session(), pool)?;
+        let takes = |load: &&Load| load.node == node && load.pool == pool && !load.circuit_open;
+        let usable = free && loads.iter().any(|load| takes(&load)) && !not.contains(&node);
+        usable.then(|| Target {
+            node: (node != self.id()).then_some(node),
+            pool: pool.to_owned(),
+            worker,
+        })
+    }
+
+    /// The worker of a pool that a session hashes to, and whether it is thought to be free: the highest random
+    /// weight, so that a worker's end moves only the sessions that it had, and every node finds the same one.
+    pub(super) fn favourite(&self, session: &str, pool: &str) -> Option<(u64, String, bool)> {
+        let own = self.pools.serving_workers(pool).into_iter();
+        let own = own.map(|(worker, free)| (self.id(), worker, free));
+        own.chain(self.peers.workers(pool))
+            .max_by_key(|(_, worker, _)| weight(session, worker))
+    }
+
+    fn least_loaded(&self, loads: &[Load], not: &[u64]) -> Target {
+        let usable = |load: &&Load| !load.circuit_open && !not.contains(&load.node);
+        let (own, others): (Vec<&Load>, Vec<&Load>) = loads
+            .iter()
+            .filter(usable)
+            .partition(|load| load.node == self.id());
+        let here = own.into_iter().max_by(|one, other| less_load(one, other));
+        if here.is_some_and(|here| here.free > 0) {
+            return Target::default();
+        }
+        let mut random = rand::rng();
+        let two = others.choose_multiple(&mut random, 2).copied();
+        let there = two.max_by(|one, other| less_load(one, other));
+        match (here, there) {
+            (None, Some(there)) => to(there),
+            (Some(here), Some(there)) if less_load(there, here).is_gt() => to(there),
+            _ => Target::default(),
+        }
+    }
+}
+
+fn to(load: &Load) -> Target {
+    Target {
+        node: Some(load.node),
+        pool: load.pool.clone(),
+        worker: String::new(),
+    }
+}
+
+fn own_load(node: u64, load: PoolLoad) -> Load {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Load {
+        node,
+        pool: load.pool,
+        exact: load.exact,
+        slots: count(load.slots),
+        free: count(load.free),
+        waiting: count(load.queued),
+        circuit_open: load.circuit_open,
+    }
+}
+
+/// Greater where the first is less loaded: more free slots, or fewer calls that wait for each slot.
+fn less_load(one: &Load, other: &Load) -> std::cmp::Ordering {
+    let free = |load: &Load| load.free.min(1);
+    let line = |load: &Load| {
+        let slots = u64::from(load.slots.max(1));
+        u64::from(load.waiting) * 1_000 / slots
+    };
+    free(one)
+        .cmp(&free(other))
+        .then_with(|| line(other).cmp(&line(one)))
+}
+
+fn weight(session: &str, worker: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(session.len() as u64).to_le_bytes());
+    hasher.update(session.as_bytes());
+    hasher.update(worker.as_bytes());
+    let mut bytes = [0; 8];
+    hasher.finalize_xof().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(node: u64, free: u32, waiting: u32) -> Load {
+        Load {
+            node,
+            pool: "p".into(),
+            exact: true,
+            slots: 2,
+            free,
+            waiting,
+            circuit_open: false,
+        }
+    }
+
+    #[test]
+    fn a_free_slot_beats_a_line_and_a_short_line_a_long_one() {
+        assert!(less_load(&load(1, 1, 0), &load(2, 0, 0)).is_gt());
+        assert!(less_load(&load(1, 0, 1), &load(2, 0, 5)).is_gt());
+        assert!(less_load(&load(1, 2, 0), &load(2, 1, 0)).is_eq());
+    }
+
+    #[test]
+    fn a_workers_end_moves_only_its_own_sessions() {
+        let workers = ["a", "b", "c", "d"];
+        let favourite = |session: &str, left_out: &str| {
+            let left = workers.iter().filter(|worker| **worker != left_out);
+            *left.max_by_key(|worker| weight(session, worker)).unwrap()
+        };
+        let mut moved = 0;
+        for number in 0..1_000 {
+            let session = format!("s{number}");
+            let (before, after) = (favourite(&session, ""), favourite(&session, "c"));
+            if before != after {
+                assert_eq!(before, "c");
+                moved += 1;
+            }
+        }
+        assert!((150..350).contains(&moved), "{moved} of 1000 moved");
+    }
+}

@@ -1,0 +1,26 @@
+//! Calls of tools: where each runs, again where it may, with what the log keeps of it.
+//!
+//! | File | |
+//! |---|---|
+//! | `routed` | a call that was taken |
+//! | `choose` | which node and worker should run it |
+//! | `bind` | sessions that are bound to one worker |
+//! | `run` | running it, and running it again |
+//! | `stream` | the same for streams |
+//! | `journal`, `full` | what the log keeps; calls that run once |
+//! | `chunks`, `resume` | streams that the log keeps, and that go on elsewhere |
+//! | `answer` | the answer to the caller |
+
+mod answer;
+mod bind;
+mod choose;
+mod chunks;
+mod full;
+mod journal;
+mod resume;
+mod routed;
+mod run;
+mod stream;
+
+pub(super) use journal::CallLog;
+pub(super) use routed::Routed;

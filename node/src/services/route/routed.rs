@@ -1,0 +1,219 @@
+//! A call that was taken, and has not yet been sent anywhere.
+
+use std::time::{Duration, Instant};
+
+use snakepit_machine::ID_BYTES_MAX;
+use snakepit_proto::bridge::ExecuteToolRequest;
+use snakepit_proto::{headers, peer};
+use tonic::metadata::MetadataMap;
+
+use crate::pool::ToolCall;
+use crate::services::{Ask, Failure, Node};
+
+/// Longest name of a tool, in bytes.
+const TOOL_BYTES_MAX: usize = 256;
+/// Keys of a call's metadata.
+const TIMEOUT_MS: &str = "timeout_ms";
+const IDEMPOTENT: &str = "idempotent";
+const POOL: &str = "pool";
+const CORRELATION_ID: &str = "correlation_id";
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
+/// A call that has been taken and not yet been sent anywhere.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Routed {
+    pub(super) request: ExecuteToolRequest,
+    pub(super) call_id: String,
+    pub(super) principal: String,
+    pub(super) request_id: String,
+    pub(super) correlation_id: String,
+    pub(super) traceparent: String,
+    /// None leaves it to the pool's `call_timeout_ms`.
+    pub(super) deadline: Option<Instant>,
+    /// The node that took it.
+    pub(super) origin: u64,
+    /// The pool that must run it; empty: any.
+    pub(super) pool: String,
+    /// The worker wanted; empty: any.
+    pub(super) worker: String,
+    /// A repeated call with it gets the recorded result; empty: none.
+    pub(super) idempotency_key: String,
+}
+
+impl Routed {
+    /// Take a client's call. A session that it names must exist.
+    pub(in super::super) async fn take(
+        node: &Node,
+        ask: &Ask,
+        metadata: &MetadataMap,
+        request: ExecuteToolRequest,
+    ) -> Result<Self, Failure> {
+        let name = &request.tool_name;
+        if name.is_empty() || name.len() > TOOL_BYTES_MAX {
+            return Err(Failure::Invalid(format!(
+                "tool_name has {} bytes; hint: give 1 to {TOOL_BYTES_MAX}",
+                name.len()
+            )));
+        }
+        if !request.session_id.is_empty() {
+            node.read_rows(ask, &request.session_id, |_, _, _| Ok(()))
+                .await?;
+        }
+        let named = Node::named_deadline(metadata)?;
+        let deadline = match (timeout_ms(&request)?, named) {
+            (Some(own), Some(named)) => Some(own.min(named)),
+            (own, named) => own.or(named),
+        };
+        let told = |header: &'static str, key: &'static str| told(metadata, &request, header, key);
+        let correlation_id = told(headers::CORRELATION_ID, CORRELATION_ID)?;
+        let idempotency_key = told(headers::IDEMPOTENCY_KEY, IDEMPOTENCY_KEY)?;
+        let pool = request.metadata.get(POOL).cloned().unwrap_or_default();
+        let mut call = Self {
+            call_id: uuid::Uuid::now_v7().to_string(),
+            principal: ask.origin.principal.name.clone(),
+            request_id: ask.origin.request_id.clone(),
+            traceparent: header(metadata, "traceparent")?.unwrap_or_default(),
+            correlation_id,
+            deadline: deadline.map(|left| Instant::now() + left),
+            origin: node.id(),
+            pool,
+            worker: String::new(),
+            idempotency_key,
+            request,
+        };
+        if call.correlation_id.is_empty() {
+            call.correlation_id.clone_from(&call.call_id);
+        }
+        call.request
+            .metadata
+            .insert(CORRELATION_ID.into(), call.correlation_id.clone());
+        Ok(call)
+    }
+
+    /// A call that another node took.
+    pub(in super::super) fn from_peer(call: peer::RoutedCall) -> Result<Self, Failure> {
+        let request = call
+            .request
+            .ok_or_else(|| Failure::Invalid("the routed call has no request".into()))?;
+        let deadline = (call.deadline_ms > 0)
+            .then(|| Instant::now() + Duration::from_millis(call.deadline_ms));
+        Ok(Self {
+            request,
+            call_id: call.call_id,
+            principal: call.principal,
+            request_id: call.request_id,
+            correlation_id: call.correlation_id,
+            traceparent: call.traceparent,
+            deadline,
+            origin: call.origin,
+            pool: call.pool,
+            worker: call.worker,
+            idempotency_key: call.idempotency_key,
+        })
+    }
+
+    pub(super) fn for_peer(self) -> peer::RoutedCall {
+        let left = |deadline: Instant| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .as_millis()
+                .max(1)
+        };
+        peer::RoutedCall {
+            deadline_ms: self.deadline.map_or(0, |deadline| {
+                u64::try_from(left(deadline)).unwrap_or(u64::MAX)
+            }),
+            request: Some(self.request),
+            call_id: self.call_id,
+            principal: self.principal,
+            origin: self.origin,
+            request_id: self.request_id,
+            correlation_id: self.correlation_id,
+            traceparent: self.traceparent,
+            pool: self.pool,
+            bound: !self.worker.is_empty(),
+            worker: self.worker,
+            idempotency_key: self.idempotency_key,
+        }
+    }
+
+    pub(super) fn into_call(self) -> ToolCall {
+        let idempotent = self.says_idempotent();
+        ToolCall {
+            call_id: self.call_id,
+            session_id: self.request.session_id,
+            tool: self.request.tool_name,
+            parameters: self.request.parameters,
+            binary_parameters: self.request.binary_parameters,
+            metadata: self.request.metadata,
+            deadline: self.deadline,
+            principal: self.principal,
+            idempotent,
+            pool: self.pool,
+            worker: self.worker,
+        }
+    }
+
+    pub(super) fn tool(&self) -> &str {
+        &self.request.tool_name
+    }
+
+    pub(super) fn session(&self) -> &str {
+        &self.request.session_id
+    }
+
+    /// Whether the caller says that it may run twice.
+    pub(super) fn says_idempotent(&self) -> bool {
+        self.request
+            .metadata
+            .get(IDEMPOTENT)
+            .is_some_and(|text| text == "true")
+    }
+
+    /// Whether there is time left for a pause.
+    pub(super) fn has_time_for(&self, pause: Duration) -> bool {
+        self.deadline
+            .is_none_or(|deadline| deadline > Instant::now() + pause)
+    }
+}
+
+/// What a header, or else the call's metadata, says.
+fn told(
+    metadata: &MetadataMap,
+    request: &ExecuteToolRequest,
+    name: &'static str,
+    key: &'static str,
+) -> Result<String, Failure> {
+    let text = match header(metadata, name)? {
+        Some(text) => text,
+        None => request.metadata.get(key).cloned().unwrap_or_default(),
+    };
+    if text.len() > ID_BYTES_MAX {
+        return Err(Failure::Invalid(format!(
+            "{key} has {} bytes, the limit is {ID_BYTES_MAX}; hint: shorten it",
+            text.len()
+        )));
+    }
+    Ok(text)
+}
+
+fn header(metadata: &MetadataMap, name: &'static str) -> Result<Option<String>, Failure> {
+    let value = metadata.get(name).map(|value| value.to_str());
+    let value = value
+        .transpose()
+        .map_err(|_| Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it")))?;
+    Ok(value.map(ToOwned::to_owned))
+}
+
+/// `timeout_ms` in a call's metadata.
+fn timeout_ms(request: &ExecuteToolRequest) -> Result<Option<Duration>, Failure> {
+    let Some(text) = request.metadata.get(TIMEOUT_MS) else {
+        return Ok(None);
+    };
+    match text.parse::<u64>() {
+        Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms))),
+        _ => Err(Failure::Invalid(format!(
+            "metadata timeout_ms is {text:?}; hint: give a positive number of milliseconds"
+        ))),
+    }
+}

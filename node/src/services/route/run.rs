@@ -1,0 +1,182 @@
+//! Running a call, and running it again where it may: after it was lost, if it is idempotent; at once where it
+//! was definitely not begun.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use snakepit_proto::bridge::ExecuteToolResponse;
+use snakepit_proto::headers;
+use tonic::Status;
+
+use super::Routed;
+use super::choose::Target;
+use crate::pool::{CallError, CallErrorKind, PoolSettings};
+use crate::services::{Failure, Node};
+
+/// How much of a pause is random.
+const JITTER: f64 = 0.25;
+/// Other nodes that are tried for a call that was not begun.
+const ELSEWHERE_MAX: u32 = 2;
+
+/// Whether, and how, a call that has failed may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    No,
+    /// It was not begun: at once, elsewhere.
+    NotBegun,
+    /// It may have run in part: after a pause, if running it twice does no harm.
+    Lost,
+}
+
+impl Node {
+    /// Run a call where there is room for it.
+    pub(super) async fn run_somewhere(
+        self: &Arc<Self>,
+        call: &Routed,
+    ) -> Result<ExecuteToolResponse, Failure> {
+        let mut attempts = 1;
+        let mut elsewhere = 0;
+        let mut failed = Vec::new();
+        loop {
+            let target = self.choose(call, &failed).await?;
+            let node = target.node.unwrap_or(self.id());
+            let failure = match self.attempt(call, &target).await {
+                Ok(mut answer) => {
+                    answer.attempts = attempts;
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            match again(&failure) {
+                Again::NotBegun if elsewhere < ELSEWHERE_MAX && self.others_offer(call, node) => {
+                    elsewhere += 1;
+                }
+                Again::Lost if self.may_repeat(call) => {
+                    let settings = self.settings_of(call, &target);
+                    let pause = pause(&settings, attempts);
+                    if attempts > settings.retries_max || !call.has_time_for(pause) {
+                        return Err(failure);
+                    }
+                    tracing::info!(
+                        call_id = call.call_id,
+                        tool = call.tool(),
+                        attempts,
+                        "a lost call runs again"
+                    );
+                    self.pools.count_retry(&settings.name);
+                    tokio::time::sleep(pause).await;
+                    attempts += 1;
+                }
+                _ => {
+                    self.note_lost_worker(call, &target, &failure).await;
+                    return Err(failure);
+                }
+            }
+            failed.push(node);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Routed,
+        target: &Target,
+    ) -> Result<ExecuteToolResponse, Failure> {
+        let mut call = call.clone();
+        call.worker.clone_from(&target.worker);
+        match target.node {
+            Some(peer) => {
+                call.pool.clone_from(&target.pool);
+                let answered = self.peers.execute(peer, call.for_peer()).await;
+                answered.map_err(Failure::Remote)
+            }
+            None => self.run_here(call).await,
+        }
+    }
+
+    /// Run a call on this node's workers.
+    pub(in super::super) async fn run_here(
+        &self,
+        call: Routed,
+    ) -> Result<ExecuteToolResponse, Failure> {
+        let (call_id, began) = (call.call_id.clone(), Instant::now());
+        let outcome = self.pools.call(call.into_call()).await?;
+        Ok(self.response(call_id, began, outcome))
+    }
+
+    /// Whether running the call twice does no harm: its caller says so, or the tool's author.
+    pub(super) fn may_repeat(&self, call: &Routed) -> bool {
+        call.says_idempotent()
+            || self.pools.marked_idempotent(call.tool())
+            || self.peers.marked_idempotent(call.tool())
+    }
+
+    pub(super) fn settings_of(&self, call: &Routed, target: &Target) -> Arc<PoolSettings> {
+        let named = if target.pool.is_empty() {
+            &call.pool
+        } else {
+            &target.pool
+        };
+        self.pools
+            .settings_for(call.tool(), named)
+            .unwrap_or_default()
+    }
+
+    fn others_offer(&self, call: &Routed, not: u64) -> bool {
+        call.session().is_empty()
+            && self
+                .peers
+                .loads(call.tool())
+                .iter()
+                .any(|load| load.node != not && !load.circuit_open)
+    }
+
+    /// A session that is bound to a worker which is gone is bound no more, once it was told.
+    pub(super) async fn note_lost_worker(&self, call: &Routed, target: &Target, failure: &Failure) {
+        let gone = match failure {
+            Failure::Call(error) => error.kind() == CallErrorKind::WorkerLost,
+            Failure::Remote(status) => kind_of(status) == Some("worker_lost"),
+            _ => false,
+        };
+        if gone && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await {
+            tracing::warn!(
+                session_id = call.session(),
+                ?failure,
+                "a binding to a worker that is gone stays for now"
+            );
+        }
+    }
+}
+
+/// Whether a call that failed so may be tried again.
+pub(super) fn again(failure: &Failure) -> Again {
+    match failure {
+        Failure::Call(CallError::WorkerDied { maybe: true, .. }) => Again::Lost,
+        Failure::Call(error) if error.kind() == CallErrorKind::Unavailable => Again::NotBegun,
+        Failure::Call(CallError::CircuitOpen { .. } | CallError::QueueFull { .. }) => {
+            Again::NotBegun
+        }
+        Failure::Remote(status) => match (kind_of(status), done(status)) {
+            (Some("unknown"), _) => Again::Lost,
+            (Some("unavailable" | "circuit_open" | "exhausted"), Some("no")) => Again::NotBegun,
+            _ => Again::No,
+        },
+        _ => Again::No,
+    }
+}
+
+fn kind_of(status: &Status) -> Option<&str> {
+    status.metadata().get(headers::ERROR_KIND)?.to_str().ok()
+}
+
+fn done(status: &Status) -> Option<&str> {
+    status.metadata().get(headers::DONE)?.to_str().ok()
+}
+
+/// The pause before try number `attempts + 1`.
+pub(super) fn pause(settings: &PoolSettings, attempts: u32) -> Duration {
+    let doubled = settings
+        .retry_backoff_ms
+        .saturating_mul(1 << (attempts.saturating_sub(1)).min(30));
+    let most = doubled.min(settings.retry_backoff_max_ms) as f64;
+    Duration::from_secs_f64(most * (1.0 - JITTER * rand::random::<f64>()) / 1000.0)
+}

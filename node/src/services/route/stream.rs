@@ -1,0 +1,120 @@
+//! Streaming calls: where they run. A stream that has begun is not begun again.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::{Stream, StreamExt as _};
+use snakepit_proto::bridge::ToolChunk;
+use tonic::Status;
+
+use super::Routed;
+use super::journal::{Pending, of_status};
+use crate::pool::{CallError, Journal};
+use crate::services::bridge::Answers;
+use crate::services::{Failure, Node};
+
+impl Node {
+    /// Run a streaming call where there is room for it, with what its pool's journal asks for; or go on with
+    /// one that is in the log.
+    pub(in super::super) async fn route_stream(
+        self: &Arc<Self>,
+        call: Routed,
+    ) -> Result<Answers<ToolChunk>, Failure> {
+        if !call.request.resume_call_id.is_empty() {
+            return self.resume(call).await;
+        }
+        match self.journal_of(&call) {
+            Journal::Off => self.open_stream(call).await,
+            Journal::Outcome => {
+                let pending = Pending::begin(self, &call);
+                let chunks = match self.open_stream(call).await {
+                    Ok(chunks) => chunks,
+                    Err(failure) => {
+                        let answered = Err(failure);
+                        pending.end(&answered).await;
+                        return Err(answered.expect_err("it is one"));
+                    }
+                };
+                Ok(Box::pin(Recorded {
+                    chunks,
+                    pending: Some(pending),
+                }))
+            }
+            Journal::Full => self.stream_in_full(call, 0).await,
+        }
+    }
+
+    /// Begin a streaming call where there is room for it.
+    pub(super) async fn open_stream(
+        self: &Arc<Self>,
+        mut call: Routed,
+    ) -> Result<Answers<ToolChunk>, Failure> {
+        let target = self.choose(&call, &[]).await?;
+        call.worker.clone_from(&target.worker);
+        let told = call.clone();
+        let begun = match target.node {
+            Some(peer) => {
+                call.pool.clone_from(&target.pool);
+                let chunks = self.peers.execute_stream(peer, call.for_peer()).await;
+                chunks
+                    .map(|chunks| Box::pin(chunks) as Answers<ToolChunk>)
+                    .map_err(Failure::Remote)
+            }
+            None => self.stream_here(call).await,
+        };
+        if let Err(failure) = &begun {
+            self.note_lost_worker(&told, &target, failure).await;
+        }
+        begun
+    }
+
+    /// Run a streaming call on this node's workers.
+    pub(in super::super) async fn stream_here(
+        self: &Arc<Self>,
+        call: Routed,
+    ) -> Result<Answers<ToolChunk>, Failure> {
+        let node = self.clone();
+        let tool = call.tool().to_owned();
+        let streams = self
+            .pools
+            .tools()
+            .into_iter()
+            .find(|spec| spec.name == tool)
+            .is_none_or(|spec| spec.supports_streaming);
+        if !streams {
+            return Err(Failure::Remote(Status::unimplemented(format!(
+                "Streaming execution is not enabled for tool {tool}. Enable streaming support on the adapter (supports_streaming: true) or use ExecuteTool instead."
+            ))));
+        }
+        let chunks = self.pools.stream(call.into_call()).await?;
+        Ok(Box::pin(chunks.map(move |chunk| {
+            chunk.map_err(|error: CallError| node.status(error.into()))
+        })))
+    }
+}
+
+/// A stream whose end is recorded; as cancelled where it is dropped before.
+struct Recorded {
+    chunks: Answers<ToolChunk>,
+    pending: Option<Pending>,
+}
+
+impl Stream for Recorded {
+    type Item = Result<ToolChunk, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.chunks.poll_next_unpin(context));
+        let ended = match &item {
+            None => Some("ok"),
+            Some(Err(status)) => Some(of_status(status)),
+            Some(Ok(_)) => None,
+        };
+        if let Some(outcome) = ended
+            && let Some(pending) = self.pending.take()
+        {
+            pending.end_as(outcome);
+        }
+        Poll::Ready(item)
+    }
+}

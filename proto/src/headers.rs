@@ -8,8 +8,6 @@ pub const REQUEST_ID: &str = "x-snakepit-request-id";
 pub const CONSISTENCY: &str = "x-snakepit-consistency";
 /// On answers: the log index at which they are true.
 pub const INDEX: &str = "x-snakepit-index";
-/// Names a call of a tool: a repeated one gets the recorded result.
-pub const IDEMPOTENCY_KEY: &str = "x-snakepit-idempotency-key";
 /// On errors: the client address of the leader.
 pub const LEADER: &str = "x-snakepit-leader";
 /// On errors: their kind, one word.

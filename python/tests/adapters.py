@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,6 +79,37 @@ class Plain:
 class AsyncPlain:
     async def execute_tool(self, *, tool_name: str, arguments: dict[str, Any], context: Any) -> Any:
         return [tool_name, arguments]
+
+
+class SafePlain(Plain):
+    __thread_safe__ = True
+
+
+class Talker:
+    def execute_tool(self, tool_name: str, arguments: dict[str, Any], context: Any) -> None:
+        print("said")
+
+
+class Unsafe:
+    __thread_safe__ = False
+
+    @tool
+    def one(self) -> int:
+        return 1
+
+
+class Hooked:
+    """Where its hook ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    async def initialize(self) -> None:
+        self.ran.append(threading.current_thread().name)
+
+    @tool
+    def threads(self) -> list[str]:
+        return self.ran
 
 
 class Empty:

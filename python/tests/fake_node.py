@@ -34,6 +34,8 @@ class Link:
         self.results: dict[int, wire.Result] = {}
         self.chunks: dict[int, list[wire.Chunk]] = {}
         self.messages: list[wire.FromWorker] = []
+        self.events: list[pb.TelemetryEvent] = []
+        self.dropped = 0
         self.heartbeats = 0
         self.goodbye = False
         self.ended = False
@@ -44,7 +46,15 @@ class Link:
         self.sent.put(message)
 
     def hang_up(self) -> None:
+        """End the stream as a node does that wants no more of it."""
         self.sent.put(None)
+
+    def telemetry(self, **control: Any) -> None:
+        self.send(wire.ToWorker(telemetry=pb.TelemetryControl(**control)))
+
+    def go_on_from(self, before: Link) -> None:
+        """Number calls on where the link before this one stopped."""
+        self._sequence = before._sequence
 
     def call(
         self, tool: str, /, *, stream: bool = False, deadline_ms: int = 0, session: str = "", **arguments: Any
@@ -58,6 +68,7 @@ class Link:
         stream: bool = False,
         deadline_ms: int = 0,
         session: str = "",
+        metadata: dict[str, str] | None = None,
     ) -> list[int]:
         """One message with all calls; returns their sequences."""
         message = wire.Calls()
@@ -71,6 +82,7 @@ class Link:
                 deadline_ms=deadline_ms,
                 session_id=session,
                 call_token=f"token-{self._sequence}",
+                metadata=metadata,
             )
             for name, value in arguments.items():
                 encoded, payload = _values.encode(value)
@@ -112,6 +124,8 @@ class Link:
                 self.results[result.sequence] = result
             for chunk in message.results.chunks:
                 self.chunks.setdefault(chunk.sequence, []).append(chunk)
+            self.events += message.telemetry.events
+            self.dropped = max(self.dropped, message.telemetry.dropped)
             self.heartbeats += message.HasField("heartbeat")
             self.goodbye = self.goodbye or message.HasField("goodbye")
             self.changed.notify_all()
@@ -139,7 +153,13 @@ class FakeNode:
             chunk_credits=chunk_credits,
             message_bytes_max=message_bytes_max,
         )
-        self._server = grpc.server(futures.ThreadPoolExecutor(16))
+        self.token = "secret"
+        self.stderr: Any = subprocess.PIPE
+        self.listen()
+
+    def listen(self) -> None:
+        """Serve the socket."""
+        self._server = grpc.server(futures.ThreadPoolExecutor(64))
         connect = grpc.stream_stream_rpc_method_handler(
             self._connect,
             request_deserializer=wire.FromWorker.FromString,
@@ -160,7 +180,7 @@ class FakeNode:
         self, incoming: Iterator[wire.FromWorker], context: grpc.ServicerContext
     ) -> Iterator[wire.ToWorker]:
         link = Link(next(incoming).hello)
-        if link.hello.token != "secret":
+        if link.hello.token != self.token:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong token")
 
         def read() -> None:
@@ -177,6 +197,11 @@ class FakeNode:
         self.links.put(link)
         while (message := link.sent.get()) is not None:
             yield message
+
+    def stop_listening(self) -> None:
+        """Break all streams, and let nobody in."""
+        self._server.stop(None).wait()
+        Path(self.socket).unlink(missing_ok=True)
 
     def environment(self, adapter: str, **settings: str) -> dict[str, str]:
         return os.environ | {
@@ -195,7 +220,7 @@ class FakeNode:
             [sys.executable, "-m", "snakepit.worker"],
             env=self.environment(adapter, **settings),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.stderr,
         )
         self.workers.append(worker)
         return worker

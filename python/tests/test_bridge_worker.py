@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from snakepit import _values
+from snakepit._proto import snakepit_bridge_pb2 as pb
 from snakepit._proto import worker_v1_pb2 as wire
 from tests import fake_node
 from tests.bridge_server import BridgeServer
-from tests.fake_node import FakeNode, Link, terminate
+from tests.fake_node import FakeNode, Link
 
 OLD = "tests.bridge_adapters.Thermostat"
 NEW = "tests.bridge_adapters_013.OnlyTools"
@@ -175,17 +176,20 @@ def test_timeout_ms_bounds_a_call(node: FakeNode) -> None:
     assert (error.type, error.message) == ("DeadlineExceeded", "the call's deadline, 50 ms, is over")
 
 
-def test_telemetry_goes_to_the_log(node: FakeNode) -> None:
-    link, worker = node.start(NEW)
+def test_telemetry_goes_to_the_node(node: FakeNode) -> None:
+    link, _ = node.start(NEW)
+    link.telemetry(toggle=pb.TelemetryToggle(enabled=True))
+    link.telemetry(filter=pb.TelemetryEventFilter(allow=["tool.*"]))
     assert link.value(send(link, "observed", metadata={"correlation_id": "c1"})) == "c1"
-    terminate(worker)
-    _, err = worker.communicate(timeout=20)
-    lines = [line.partition("telemetry: ")[2] for line in err.decode().splitlines() if "telemetry: " in line]
-    events = [json.loads(line) for line in lines]
-    assert [event["event"] for event in events] == ["tool.seen", "tool.work.start", "tool.work.stop"]
-    assert {event["correlation_id"] for event in events} == {"c1"}
-    assert events[0]["measurements"] == {"count": 1}
-    assert events[2]["measurements"]["duration"] > 0
+    assert link.wait(lambda: len(link.events) >= 3)
+    assert [".".join(event.event_parts) for event in link.events] == [
+        "tool.seen",
+        "tool.work.start",
+        "tool.work.stop",
+    ]
+    assert {event.correlation_id for event in link.events} == {"c1"}
+    assert link.events[0].measurements["count"].int_value == 1
+    assert link.events[2].measurements["duration"].int_value > 0
 
 
 @pytest.mark.parametrize("allowed", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 
 import pytest
@@ -63,13 +64,36 @@ def test_exceptions_are_outcomes(link: Link) -> None:
     assert "snakepit/worker/" not in error.traceback
     assert link.error(link.call("leave")).type == "SystemExit"
     assert link.error(link.call("echo", nonsense=1)).type == "TypeError"
-    odd = link.error(link.call("odd"))
-    assert odd.type == "Invalid"
-    assert "object has no wire form" in odd.message
+    deep = link.error(link.call("deep", levels=200))
+    assert deep.type == "Invalid"
+    assert "nested more than 100 deep" in deep.message
     missing = link.error(link.call("missing"))
     assert missing.type == "ToolNotFound"
     assert "tests.tools has" in missing.message
     assert link.ask("echo", value="still here") == "still here"
+
+
+def test_objects_are_converted_or_marked(link: Link) -> None:
+    assert link.ask("odd") == {"__ffi_unserializable__": True, "__type__": "builtins.object"}
+    assert link.ask("objects") == {
+        "point": {"x": 1, "y": [2]},
+        "day": "2024-02-29",
+        "set": {"__ffi_unserializable__": True, "__type__": "builtins.set"},
+        "bytes": b"x",
+        "nan": {"deep": [float("inf")]},
+    }
+    chunks = link.call("stream_objects", stream=True)
+    assert link.result(chunks).success
+    assert json.loads(link.chunks[chunks][0].data) == {"x": 1, "y": "2024-02-29"}
+    assert link.chunks[chunks][0].is_final
+
+
+def test_arrays_in_results_with_objects_are_what_they_are_without(link: Link) -> None:
+    found = link.ask("arrays")
+    assert found["array"] == [[1.0, float("inf")], [2.0, 3.0]]
+    assert found["scalar"] == 7
+    assert found["date"] == ["2024-02-29"]
+    assert found["object"]["__type__"] == "builtins.object"
 
 
 def test_a_result_beyond_the_limit_is_an_error() -> None:

@@ -57,7 +57,7 @@ def test_the_watchdog_sees_the_parent_go(node: FakeNode) -> None:
 
 
 def test_it_ends_with_its_stream_though_a_tool_runs(node: FakeNode) -> None:
-    link, worker = node.start()
+    link, worker = node.start(SNAKEPIT_WORKER_RECONNECT_MS="0")
     link.call("nap", ms=60_000)
     assert link.wait(lambda: any(m.heartbeat.running for m in link.messages))
     began = time.monotonic()

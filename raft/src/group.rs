@@ -308,6 +308,9 @@ impl Group {
     }
 }
 
+/// What a call's names and digests weigh, about.
+const CALL_BYTES: usize = 192;
+
 /// Bytes that a command weighs in the queue, about.
 fn weight(command: &Command) -> usize {
     use snakepit_machine::Body;
@@ -356,7 +359,15 @@ fn weight(command: &Command) -> usize {
                 .map(|(id, program)| id.len() + value(&program.value) + texts(&program.metadata));
             variables.sum::<usize>() + programs.sum::<usize>() + texts(&body.metadata)
         }
-        Body::DeleteSession(_)
+        Body::PutPool(body) => body.definition_json.len(),
+        Body::StartCall(body) => body.arguments.len() + CALL_BYTES,
+        Body::EndCall(body) => body.result.len() + CALL_BYTES,
+        Body::PutChunks(body) => body.chunks.iter().map(|chunk| chunk.len() + 8).sum(),
+        Body::RecordCalls(body) => body.calls.len() * 2 * CALL_BYTES,
+        Body::RemovePool(_)
+        | Body::BindWorker(_)
+        | Body::UnbindWorker(_)
+        | Body::DeleteSession(_)
         | Body::TouchSession(_)
         | Body::ExpireSession(_)
         | Body::DeleteVariable(_)

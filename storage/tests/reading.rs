@@ -7,7 +7,10 @@ use snakepit_machine::{Body, Row, RowKey, Rows, RowsExt, Value};
 use snakepit_storage::{
     ApplyEntry, MemoryState, Replay, ReplayError, StateStorage, StateStore, StoredEvent,
 };
-use suite::{apply, command, create, delete, expire, history, register, set, touch};
+use suite::{
+    apply, bind, command, create, delete, expire, history, put_pool, register, remove_pool, set,
+    start_call, touch,
+};
 
 fn replayed(events: &[StoredEvent]) -> Replay {
     let mut replay = Replay::new();
@@ -106,6 +109,52 @@ fn lists_and_deadlines() {
 }
 
 #[test]
+fn pools_are_listed_and_the_head_tells_that_they_changed() {
+    let (dir, state) = filled();
+    let names = |state: &StateStore| -> Vec<(String, u64)> {
+        let pools = state.with_view(|view| view.list_pools()).unwrap();
+        pools
+            .into_iter()
+            .map(|pool| (pool.name, pool.version))
+            .collect()
+    };
+    assert_eq!(names(&state), []);
+    assert_eq!(state.head().pools_position, 0);
+    let run = |index, body| {
+        let outcomes = state.apply(vec![apply(index, 2_000, vec![command("", body)])]);
+        outcomes.unwrap().remove(0).remove(0).unwrap();
+    };
+    run(6, put_pool("b", "{}"));
+    run(7, put_pool("a-longer", "{}"));
+    run(8, put_pool("b", r#"{"size":1}"#));
+    let position = state.head().pools_position;
+    assert_eq!(position, state.head().position);
+    let listed = [("a-longer".to_owned(), 1), ("b".to_owned(), 2)];
+    assert_eq!(names(&state), listed);
+    let row = state.rows().pool("b").unwrap().unwrap();
+    assert_eq!(
+        (row.definition_json.as_str(), row.version),
+        (r#"{"size":1}"#, 2)
+    );
+    assert_eq!(state.cached_rows().pool("b").unwrap(), Some(row));
+    // What is no event of a pool, and what is no event at all, leaves it.
+    run(9, touch("a"));
+    run(10, put_pool("b", r#"{"size":1}"#));
+    run(11, remove_pool("none"));
+    assert_eq!(state.head().pools_position, position);
+    let head = state.head();
+    drop(state);
+    let state = StateStore::open(dir.path()).unwrap();
+    assert_eq!((state.head(), names(&state)), (head, listed.into()));
+    state
+        .apply(vec![apply(12, 3_000, vec![command("", remove_pool("b"))])])
+        .unwrap();
+    assert_eq!(names(&state), [("a-longer".to_owned(), 1)]);
+    assert_eq!(state.head().pools_position, state.head().position);
+    assert_eq!(state.with_view(|view| view.head_row()).unwrap().pools, 1);
+}
+
+#[test]
 fn a_view_holds_still() {
     let (_dir, state) = filled();
     let reader = state.reader();
@@ -172,7 +221,7 @@ fn body() -> impl Strategy<Value = Body> {
         any::<f64>().prop_map(Value::Float),
         ".{0,8}".prop_map(Value::String),
     ];
-    (session, name, value, 0u64..3, 0..12).prop_map(|(session, name, value, version, which)| {
+    (session, name, value, 0u64..3, 0..16).prop_map(|(session, name, value, version, which)| {
         let session = session.as_str();
         match which {
             0..=2 => create(session, 1_000 + version * 500),
@@ -181,6 +230,10 @@ fn body() -> impl Strategy<Value = Body> {
             5 => expire(session),
             6..=8 => register(session, &name, value),
             9..=10 => set(session, &name, value, version),
+            11 => put_pool(&name, session),
+            12 => remove_pool(&name),
+            13 => bind(session, "pool", &name),
+            14 => start_call(if version == 0 { "" } else { session }, &name),
             _ => suite::delete_variable(session, &name),
         }
     })

@@ -101,6 +101,10 @@ section! {
         global_programs_max: u64 = 10_000, 0..=10_000_000;
         /// Tools that may be registered in one session.
         tools_per_session_max: u64 = 1_000, 0..=100_000;
+        /// Pools of the cluster that may exist at once.
+        pools_max: u64 = 256, 0..=10_000;
+        /// Size of one pool's definition, in bytes.
+        pool_bytes_max: u64 = 64 * KIB, KIB..=MIB;
         /// Watches that the node serves at once.
         watches_max: usize = 10_000, 0..=1_000_000;
         /// Updates that may wait for one watch; beyond it the watch ends, and says where to go on.
@@ -132,6 +136,8 @@ impl LimitSettings {
             programs_per_session_max: self.programs_per_session_max,
             global_programs_max: self.global_programs_max,
             tools_per_session_max: self.tools_per_session_max,
+            pools_max: self.pools_max,
+            pool_bytes_max: self.pool_bytes_max,
         }
     }
 }
@@ -241,7 +247,7 @@ pub(super) const FREE_TABLES: &[FreeTable] = &[FreeTable {
 }];
 
 /// The free tables of a section.
-pub(super) fn free_tables(section: &str) -> impl Iterator<Item = &'static FreeTable> {
+pub(super) fn free_tables(section: &str) -> impl Iterator<Item = &'static FreeTable> + Clone {
     FREE_TABLES
         .iter()
         .filter(move |table| table.section == section)

@@ -54,10 +54,9 @@ struct Inner {
 impl Guard {
     /// Over the processes of an instance, see [`INSTANCE`].
     pub(super) fn new(instance: &str) -> Self {
-        Self(Mutex::new(Inner {
-            mark: format!("{INSTANCE}={instance}"),
-            ..Inner::default()
-        }))
+        let mut inner = Inner::default();
+        inner.mark = format!("{INSTANCE}={instance}");
+        Self(Mutex::new(inner))
     }
 
     /// Whether a child of this process leads a group that is watched over, or is the guard itself.

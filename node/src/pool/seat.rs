@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::endpoint::{Expected, Registry};
 use super::link::Link;
@@ -289,7 +289,7 @@ impl Supervisor {
                 () = tokio::time::sleep_until(old_age.unwrap_or(life.ready_at).into()), if !wanted && old_age.is_some() => {
                     life.link.retire("age");
                 }
-                _ = generation.wait_for(|now| *now != life.generation), if !wanted => {
+                () = changed(&mut generation, life.generation), if !wanted => {
                     life.link.retire("settings");
                 }
                 started = async { successor.as_mut().expect("it is there").await }, if successor.is_some() => {
@@ -451,6 +451,14 @@ impl Supervisor {
             self.pool.meters.tainted();
         }
         self.pool.changed.send_modify(|count| *count += 1);
+    }
+}
+
+/// Wait for another generation than this one.
+async fn changed(generation: &mut watch::Receiver<u64>, from: u64) {
+    if generation.wait_for(|now| *now != from).await.is_err() {
+        // The pool is gone, and with it what would change.
+        std::future::pending::<()>().await;
     }
 }
 

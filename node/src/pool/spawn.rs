@@ -163,7 +163,7 @@ impl Spawner {
             &settings.adapter,
         ]);
         if settings.preload {
-            command.args(["--preload", "adapter"]);
+            command.arg("--preload");
         }
         self.prepare(&mut command, settings);
         command

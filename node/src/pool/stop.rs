@@ -29,9 +29,6 @@ impl Stop {
         self.token.cancelled().await;
     }
 
-    pub(super) fn token(&self) -> CancellationToken {
-        self.token.clone()
-    }
 
     /// None where no order was given.
     pub(super) fn deadline(&self) -> Option<Instant> {

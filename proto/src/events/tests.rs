@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use snakepit_machine::{
-    Answer, Array, Cause, Dtype, Event, Past, Payload, Principal, Rejection, SessionConfig, Value,
+    Answer, Array, CallRecord, Cause, Dtype, Event, Past, Payload, Principal, Rejection,
+    SessionConfig, Value,
 };
 
 use super::{decode, encode};
@@ -171,8 +172,146 @@ fn of_variables() -> impl Strategy<Value = Payload> {
     ]
 }
 
+fn of_pools() -> impl Strategy<Value = Payload> {
+    prop_oneof![
+        (".{0,8}", ".{0,8}", any::<u64>()).prop_map(|(name, definition_json, version)| {
+            Payload::PoolPut {
+                name,
+                definition_json,
+                version,
+            }
+        }),
+        (".{0,8}", any::<u64>()).prop_map(|(name, version)| Payload::PoolRemoved { name, version }),
+        (".{0,8}", any::<u64>(), ".{0,8}").prop_map(|(pool, node, worker)| Payload::WorkerBound {
+            pool,
+            node,
+            worker
+        }),
+        (".{0,8}", ".{0,8}", any::<u64>())
+            .prop_map(|(pool, worker, node)| Payload::WorkerUnbound { pool, worker, node }),
+    ]
+}
+
+/// Texts that are told apart.
+fn names() -> impl Strategy<Value = [String; 9]> {
+    [(); 9].map(|()| ".{0,8}")
+}
+
+fn call_record() -> impl Strategy<Value = CallRecord> {
+    let digests = any::<[Vec<u8>; 2]>();
+    (names(), ".{0,8}", digests, any::<[u64; 4]>()).prop_map(
+        |(names, error_type, [arguments_digest, result_digest], numbers)| {
+            let [
+                call_id,
+                session_id,
+                pool,
+                tool,
+                tool_version,
+                worker,
+                principal,
+                request_id,
+                outcome,
+            ] = names;
+            let [node, started_ms, duration_us, queued_us] = numbers;
+            CallRecord {
+                call_id,
+                session_id,
+                pool,
+                tool,
+                tool_version,
+                worker,
+                node,
+                principal,
+                request_id,
+                outcome,
+                error_type,
+                arguments_digest,
+                result_digest,
+                started_ms,
+                duration_us,
+                queued_us,
+            }
+        },
+    )
+}
+
+fn of_calls() -> impl Strategy<Value = Payload> {
+    let bytes = any::<[Vec<u8>; 2]>;
+    prop_oneof![
+        (names(), bytes(), any::<(u64, u32)>()).prop_map(
+            |(names, [arguments, arguments_digest], (deadline_ms, attempt))| {
+                let [
+                    of_session,
+                    call_id,
+                    pool,
+                    tool,
+                    tool_version,
+                    idempotency_key,
+                    ..,
+                ] = names;
+                Payload::CallStarted {
+                    of_session,
+                    call_id,
+                    pool,
+                    tool,
+                    tool_version,
+                    idempotency_key,
+                    arguments,
+                    arguments_digest,
+                    deadline_ms,
+                    attempt,
+                }
+            }
+        ),
+        (names(), bytes(), any::<[u64; 4]>(), any::<u32>()).prop_map(
+            |(names, [result, result_digest], numbers, attempts)| {
+                let [
+                    of_session,
+                    call_id,
+                    pool,
+                    tool,
+                    worker,
+                    outcome,
+                    error_type,
+                    idempotency_key,
+                    _,
+                ] = names;
+                let [node, duration_us, queued_us, chunks] = numbers;
+                Payload::CallEnded {
+                    of_session,
+                    call_id,
+                    pool,
+                    tool,
+                    worker,
+                    node,
+                    outcome,
+                    error_type,
+                    result,
+                    result_digest,
+                    duration_us,
+                    queued_us,
+                    chunks,
+                    attempts,
+                    idempotency_key,
+                }
+            }
+        ),
+        (names(), any::<(u64, u64)>(), any::<Vec<Vec<u8>>>()).prop_map(
+            |([of_session, call_id, ..], (batch, first), chunks)| Payload::CallChunksPut {
+                of_session,
+                call_id,
+                batch,
+                first,
+                chunks,
+            }
+        ),
+        proptest::collection::vec(call_record(), 0..3)
+            .prop_map(|calls| Payload::CallsRecorded { calls }),
+    ]
+}
+
 fn payload() -> impl Strategy<Value = Payload> {
-    prop_oneof![of_sessions(), of_variables()]
+    prop_oneof![of_sessions(), of_variables(), of_pools(), of_calls()]
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -207,6 +346,33 @@ fn answer() -> impl Strategy<Value = Answer> {
         any::<(u64, u64)>().prop_map(|(variables, programs)| Answer::SessionImported {
             variables,
             programs
+        }),
+        any::<u64>().prop_map(|version| Answer::PoolPut { version }),
+        (any::<u64>(), ".{0,8}", any::<bool>()).prop_map(|(node, worker, bound)| {
+            Answer::WorkerBound {
+                node,
+                worker,
+                bound,
+            }
+        }),
+        (".{0,8}", any::<(u64, u64)>()).prop_map(|(call_id, (node, position))| {
+            Answer::CallStarted {
+                call_id,
+                node,
+                position,
+            }
+        }),
+        (".{0,8}", any::<Vec<u8>>(), any::<u64>()).prop_map(|(outcome, result, position)| {
+            Answer::CallEnded {
+                outcome,
+                result,
+                position,
+            }
+        }),
+        any::<(u64, u64, u64)>().prop_map(|(position, first, count)| Answer::CallChunksPut {
+            position,
+            first,
+            count,
         }),
     ]
 }

@@ -3,28 +3,33 @@
 Write tools with `tool` (and `Adapter` where a class helps); they run in workers, `python -m snakepit.worker`,
 which a node starts. A tool asks for the caller's state with a parameter ``session: Session``. Call tools and
 use sessions with `connect`, or `connect_async` for asyncio, through any node of the cluster. Errors are in
-`snakepit.errors`.
+`snakepit.errors`, events in `snakepit.telemetry`.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from snakepit import errors
-from snakepit._adapter import Adapter
-from snakepit._aio_client import AsyncClient, connect_async
-from snakepit._aio_session import AsyncSession
-from snakepit._change import Cause, Update, Version
-from snakepit._chunks import StreamChunk
-from snakepit._client import Client, connect
-from snakepit._document import read_document, write_document
-from snakepit._ops.batches import Versions
-from snakepit._ops.programs import Program
-from snakepit._ops.sessions import SessionInfo
-from snakepit._ops.tools import CallResult
-from snakepit._optimization import AsyncOptimization, Optimization
-from snakepit._programs import AsyncPrograms, Programs
-from snakepit._session import Session
-from snakepit._tool import tool
-from snakepit._variable import Dependency, Lock, Registered, Variable
-from snakepit._watch import AsyncWatch, Watch
-from snakepit.errors import SnakepitError, ToolError, VariableNotFoundError
+
+if TYPE_CHECKING:
+    from snakepit._adapter import Adapter
+    from snakepit._aio_client import AsyncClient, connect_async
+    from snakepit._aio_session import AsyncSession
+    from snakepit._change import Cause, Update, Version
+    from snakepit._chunks import StreamChunk
+    from snakepit._client import Client, connect
+    from snakepit._document import read_document, write_document
+    from snakepit._ops.batches import Versions
+    from snakepit._ops.programs import Program
+    from snakepit._ops.sessions import SessionInfo
+    from snakepit._ops.tools import CallResult
+    from snakepit._optimization import AsyncOptimization, Optimization
+    from snakepit._programs import AsyncPrograms, Programs
+    from snakepit._session import Session
+    from snakepit._tool import tool
+    from snakepit._variable import Dependency, Lock, Registered, Variable
+    from snakepit._watch import AsyncWatch, Watch
+    from snakepit.errors import SnakepitError, ToolError, VariableNotFoundError
 
 __version__ = "0.1.0"
 
@@ -62,3 +67,52 @@ __all__ = [
     "tool",
     "write_document",
 ]
+
+# Where each name is: imported at its first use, because a worker starts with few of them.
+_HOMES = {
+    "Adapter": "_adapter",
+    "AsyncClient": "_aio_client",
+    "AsyncOptimization": "_optimization",
+    "AsyncPrograms": "_programs",
+    "AsyncSession": "_aio_session",
+    "AsyncWatch": "_watch",
+    "CallResult": "_ops.tools",
+    "Cause": "_change",
+    "Client": "_client",
+    "Dependency": "_variable",
+    "Lock": "_variable",
+    "Optimization": "_optimization",
+    "Program": "_ops.programs",
+    "Programs": "_programs",
+    "Registered": "_variable",
+    "Session": "_session",
+    "SessionInfo": "_ops.sessions",
+    "SnakepitError": "errors",
+    "StreamChunk": "_chunks",
+    "ToolError": "errors",
+    "Update": "_change",
+    "Variable": "_variable",
+    "VariableNotFoundError": "errors",
+    "Version": "_change",
+    "Versions": "_ops.batches",
+    "Watch": "_watch",
+    "connect": "_client",
+    "connect_async": "_aio_client",
+    "read_document": "_document",
+    "tool": "_tool",
+    "write_document": "_document",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for; it stays."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'snakepit' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"snakepit.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,15 +1,14 @@
-"""The optional base class of adapters, and the session of the call that is running."""
+"""The optional base class of adapters."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from snakepit._session import Session
+from snakepit._running import current
 from snakepit.errors import Refused
 
-# Set by the runtime around each call; every thread and every task has its own.
-current_session: Final[ContextVar[Session | None]] = ContextVar("snakepit_session", default=None)
+if TYPE_CHECKING:
+    from snakepit._session import Session
 
 
 class Adapter:
@@ -25,7 +24,7 @@ class Adapter:
     @property
     def session(self) -> Session:
         """The caller's session. Raises Refused outside a call."""
-        session = current_session.get()
-        if session is None:
+        call = current.get()
+        if call is None:
             raise Refused("no call is running here, so there is no session", hint="use it inside a tool")
-        return session
+        return call.session

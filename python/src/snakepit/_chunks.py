@@ -26,13 +26,17 @@ def encode_chunk(yielded: object) -> tuple[bytes, bool, dict[str, str]]:
     Anything with `data` and `is_final` counts as a chunk, so that Snakepit's own class does. Raises Invalid
     where the data has no encoding.
     """
-    final = False
-    data = yielded
-    if isinstance(yielded, StreamChunk) or (hasattr(yielded, "data") and hasattr(yielded, "is_final")):
-        data, final = yielded.data, bool(yielded.is_final)
+    data, final = parts(yielded)
     if isinstance(data, (bytes, bytearray)):
         return bytes(data), final, {CONTENT_TYPE: OCTETS}
     return _values.encode_json(data), final, {}
+
+
+def parts(yielded: Any) -> tuple[Any, bool]:
+    """The data of what a tool yielded, and whether the tool marked it as the last."""
+    if isinstance(yielded, StreamChunk) or (hasattr(yielded, "data") and hasattr(yielded, "is_final")):
+        return yielded.data, bool(yielded.is_final)
+    return yielded, False
 
 
 def decode_chunk(data: bytes, metadata: dict[str, str]) -> Any:

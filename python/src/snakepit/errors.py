@@ -25,6 +25,7 @@ next, in a few words).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -142,14 +143,26 @@ class DataLoss(SnakepitError):
 class ToolError(SnakepitError):
     """The tool raised: its exception's class, message and traceback, as text.
 
-    The call was done, and so were the writes that the tool made before it raised.
+    `kind` is shape_mismatch, dtype_mismatch, device_mismatch or out_of_memory where the worker could tell;
+    `details` say more of it. The call was done, and so were the writes that the tool made before it raised.
     """
 
     default_hint = "see the tool's traceback"
     default_maybe_done = True
 
-    def __init__(self, type: str, message: str, traceback: str = "") -> None:  # noqa: A002
-        super().__init__(f"{type}: {message}" if message else type)
+    def __init__(
+        self,
+        type: str,  # noqa: A002
+        message: str,
+        traceback: str = "",
+        *,
+        kind: str = "",
+        hint: str = "",
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{type}: {message}" if message else type, hint=hint or None)
         self.type = type
         self.tool_message = message
         self.traceback = traceback
+        self.kind = kind
+        self.details = dict(details or {})

@@ -11,9 +11,9 @@ from typing import Final
 
 from google.protobuf.any_pb2 import Any
 
+from snakepit import _graceful
 from snakepit._values import URL_PREFIX
 from snakepit.errors import Invalid
-from snakepit_bridge import _graceful
 
 ENVIRONMENT: Final = "SNAKEPIT_LEGACY_RESULTS"
 STREAMED: Final = {"error": "Streaming tool called on non-streaming endpoint."}

@@ -16,7 +16,6 @@ from snakepit_bridge._remote_tools import CORRELATION_ID
 from snakepit_bridge._transport_stub import TransportStub
 from snakepit_bridge.base_adapter import BaseAdapter
 from snakepit_bridge.session_context import SessionContext
-from snakepit_bridge.telemetry import set_correlation_id
 from snakepit_bridge.zero_copy import ZeroCopyRef
 
 # Sessions whose registering is remembered.
@@ -56,7 +55,6 @@ class Seam:
         metadata.setdefault(CORRELATION_ID, call.call_id)
         context = SessionContext(TransportStub(transport), call.session_id, request_metadata=metadata)
         context.bind(session)
-        set_correlation_id(metadata[CORRELATION_ID])
         return context
 
     def arguments(self, call: Call) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from snakepit_bridge import _graceful
+from snakepit import _graceful
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,

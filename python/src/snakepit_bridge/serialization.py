@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from google.protobuf.any_pb2 import Any as WireAny
 
-from snakepit import _values
-from snakepit_bridge import _graceful, _wire
+from snakepit import _graceful, _values
+from snakepit_bridge import _wire
 from snakepit_bridge._wire import BINARY_THRESHOLD
 from snakepit_bridge.types import TypeValidator, VariableType, type_name
 

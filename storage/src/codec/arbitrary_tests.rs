@@ -102,7 +102,7 @@ fn an_unknown_version_is_refused_with_the_remedy() {
         error,
         CodecError::UnknownVersion {
             found: 9,
-            known: 2,
+            known: 3,
             ..
         }
     ));

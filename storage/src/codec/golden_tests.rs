@@ -270,6 +270,7 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
             }),
         ),
     ];
+    let bodies = bodies.into_iter().chain(of_pools_and_calls());
     let origin = Origin {
         request_id: "request-1".into(),
         principal: Principal {
@@ -287,9 +288,118 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
         body,
     };
     bodies
-        .into_iter()
         .map(|(name, body)| (name, with_origin(body)))
         .collect()
+}
+
+fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
+    let session_id = || "session-1".to_owned();
+    vec![
+        (
+            "put_pool",
+            Body::PutPool(PutPool {
+                name: "pool-1".into(),
+                definition_json: r#"{"size":2}"#.into(),
+                expected_version: 3,
+                create_only: true,
+            }),
+        ),
+        (
+            "remove_pool",
+            Body::RemovePool(RemovePool {
+                name: "pool-1".into(),
+            }),
+        ),
+        (
+            "bind_worker",
+            Body::BindWorker(BindWorker {
+                session_id: session_id(),
+                pool: "pool-1".into(),
+                node: 2,
+                worker: "worker-2".into(),
+                replaces: "worker-1".into(),
+            }),
+        ),
+        (
+            "unbind_worker",
+            Body::UnbindWorker(UnbindWorker {
+                session_id: session_id(),
+                pool: "pool-1".into(),
+                worker: "worker-2".into(),
+            }),
+        ),
+        (
+            "start_call",
+            Body::StartCall(CallStart {
+                session_id: session_id(),
+                of_session: session_id(),
+                call_id: "call-2".into(),
+                pool: "pool-1".into(),
+                tool: "train".into(),
+                tool_version: "1.2".into(),
+                idempotency_key: "key-1".into(),
+                arguments: vec![1, 2],
+                arguments_digest: vec![8; 32],
+                deadline_ms: 30_000,
+                attempt: 1,
+            }),
+        ),
+        (
+            "end_call",
+            Body::EndCall(CallEnd {
+                session_id: session_id(),
+                of_session: session_id(),
+                call_id: "call-2".into(),
+                pool: "pool-1".into(),
+                tool: "train".into(),
+                worker: "worker-2".into(),
+                node: 2,
+                outcome: "raised".into(),
+                error_type: "ValueError".into(),
+                result: vec![3, 4],
+                result_digest: vec![9; 32],
+                duration_us: 70_000,
+                queued_us: 300,
+                chunks: 5,
+                attempts: 2,
+                idempotency_key: "key-1".into(),
+            }),
+        ),
+        (
+            "put_chunks",
+            Body::PutChunks(CallChunks {
+                session_id: session_id(),
+                of_session: session_id(),
+                call_id: "call-2".into(),
+                batch: 1,
+                first: 3,
+                chunks: vec![vec![5, 6], vec![]],
+            }),
+        ),
+        (
+            "record_calls",
+            Body::RecordCalls(RecordCalls {
+                calls: vec![CallRecord {
+                    call_id: "call-3".into(),
+                    session_id: session_id(),
+                    pool: "pool-1".into(),
+                    tool: "train".into(),
+                    tool_version: "1.2".into(),
+                    worker: "worker-2".into(),
+                    node: 2,
+                    principal: "alice".into(),
+                    request_id: "request-2".into(),
+                    outcome: "ok".into(),
+                    error_type: String::new(),
+                    arguments_digest: vec![8; 32],
+                    result_digest: vec![9; 32],
+                    started_ms: 1_700_000_000_000,
+                    duration_us: 70_000,
+                    queued_us: 300,
+                }],
+            }),
+        ),
+    ]
 }
 
 pub(super) fn proposal() -> Proposal {
@@ -376,6 +486,39 @@ pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
                 programs: 1,
             }),
         ),
+        ("pool_put", Ok(Answer::PoolPut { version: 2 })),
+        (
+            "worker_bound",
+            Ok(Answer::WorkerBound {
+                node: 2,
+                worker: "worker-2".into(),
+                bound: true,
+            }),
+        ),
+        (
+            "call_started",
+            Ok(Answer::CallStarted {
+                call_id: "call-2".into(),
+                node: 2,
+                position: 9,
+            }),
+        ),
+        (
+            "call_ended",
+            Ok(Answer::CallEnded {
+                outcome: "ok".into(),
+                result: vec![3, 4],
+                position: 9,
+            }),
+        ),
+        (
+            "call_chunks_put",
+            Ok(Answer::CallChunksPut {
+                position: 9,
+                first: 3,
+                count: 2,
+            }),
+        ),
         ("rejected", Err(refused)),
     ]
 }
@@ -391,6 +534,8 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 answers: kept(),
                 revision: 9,
                 programs: 4,
+                pools: 2,
+                pools_position: 69_000,
             }),
         ),
         (
@@ -414,6 +559,14 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 programs: 1,
                 tools: 2,
                 locked: ["x".to_owned()].into(),
+                bindings: [(
+                    "pool-1".to_owned(),
+                    Binding {
+                        node: 2,
+                        worker: "worker-2".into(),
+                    },
+                )]
+                .into(),
             }),
         ),
         (
@@ -464,6 +617,16 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 name: "train".into(),
                 worker_id: "python-1".into(),
                 spec: vec![1, 2, 3],
+            }),
+        ),
+        (
+            "pool",
+            Row::Pool(PoolRow {
+                name: "pool-1".into(),
+                definition_json: r#"{"size":2}"#.into(),
+                version: 2,
+                created_ms: 1,
+                updated_ms: 2,
             }),
         ),
     ]
@@ -524,6 +687,7 @@ fn golden_keys() {
             RowKey::ProgramDeadline(1_700_000_000_000, "program-1".into()),
         ),
         ("tool", RowKey::Tool(id(), "train".into())),
+        ("pool", RowKey::Pool("pool-1".into())),
     ];
     for (name, key) in keys {
         let (column, _) = keys::row_key(&key).unwrap();

@@ -7,7 +7,7 @@ use crate::error::CodecError;
 use crate::traits::{EntryId, MembershipRecord, VoteRecord};
 
 /// The format of a whole RocksDB instance: which columns it has and what is in them. One byte.
-pub(crate) const FORMAT: u8 = 2;
+pub(crate) const FORMAT: u8 = 3;
 
 /// Key of [`FORMAT`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";

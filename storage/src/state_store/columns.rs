@@ -20,9 +20,10 @@ pub(super) const DEADLINES: &str = "deadlines";
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
 pub(super) const TOOLS: &str = "tools";
+pub(super) const POOLS: &str = "pools";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 10] = [
+pub(super) const ALL: [&str; 11] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
@@ -32,6 +33,7 @@ pub(super) const ALL: [&str; 10] = [
     PROGRAMS,
     PROGRAM_DEADLINES,
     TOOLS,
+    POOLS,
     META,
 ];
 
@@ -58,6 +60,7 @@ pub(super) fn of_rows(column: RowColumn) -> &'static str {
         RowColumn::Programs => PROGRAMS,
         RowColumn::ProgramDeadlines => PROGRAM_DEADLINES,
         RowColumn::Tools => TOOLS,
+        RowColumn::Pools => POOLS,
     }
 }
 
@@ -67,7 +70,12 @@ pub(super) fn open(path: &Path) -> io::Result<DB> {
 }
 
 pub(super) fn open_read_only(path: &Path) -> io::Result<DB> {
-    DB::open_cf_descriptors_read_only(&instance(), path, columns(), false).map_err(rocks(&format!(
+    // Another release's state may lack a column: it is opened without, so that its format can be told.
+    let mut columns = columns();
+    if let Ok(there) = DB::list_cf(&Options::default(), path) {
+        columns.retain(|column| there.iter().any(|name| name == column.name()));
+    }
+    DB::open_cf_descriptors_read_only(&instance(), path, columns, false).map_err(rocks(&format!(
         "open the state in {} for reading",
         path.display()
     )))
@@ -121,4 +129,27 @@ fn column(name: &str, cache: &Cache) -> Options {
     }
     options.set_block_based_table_factory(&table);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::super::db::StateDb;
+    use super::*;
+    use crate::codec::meta;
+
+    #[test]
+    fn an_earlier_state_that_lacks_a_column_is_refused_by_its_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = DB::open_cf(&instance(), dir.path(), [META, SESSIONS]).unwrap();
+        let column = db.cf_handle(META).unwrap();
+        db.put_cf(column, meta::FORMAT_KEY, [meta::FORMAT - 1])
+            .unwrap();
+        drop(db);
+        let error = StateDb::open_read_only(dir.path()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let told = "the state has format version 2, this build knows 3; hint: run the release that wrote it";
+        assert!(error.to_string().contains(told), "{error}");
+    }
 }

@@ -16,6 +16,9 @@ pub struct Head {
     pub time_ms: u64,
     /// Sessions that exist.
     pub sessions: u64,
+    /// Position of the last event of a pool of the cluster; 0 where there was none. As long as it is the same,
+    /// so are the pools.
+    pub pools_position: u64,
 }
 
 /// A head with the membership beside it.
@@ -37,6 +40,7 @@ impl Published {
             chain_head: chain.hash,
             time_ms: row.time_ms,
             sessions: row.sessions,
+            pools_position: row.pools_position,
         };
         Self { head, applied }
     }

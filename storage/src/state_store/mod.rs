@@ -182,6 +182,7 @@ impl StateStorage for StateStore {
             snakepit_machine::HeadRow {
                 time_ms: before.head.time_ms,
                 sessions: before.head.sessions,
+                pools_position: before.head.pools_position,
                 ..Default::default()
             }
         } else {

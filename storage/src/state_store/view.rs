@@ -4,7 +4,8 @@ use std::io;
 
 use rocksdb::{DBIteratorWithThreadMode, Direction, IteratorMode, ReadOptions, Snapshot};
 use snakepit_machine::{
-    HeadRow, ProgramRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, ToolRow, VariableRow,
+    HeadRow, PoolRow, ProgramRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, ToolRow,
+    VariableRow,
 };
 
 use super::columns;
@@ -128,6 +129,19 @@ impl<'a> StateView<'a> {
             match row::decode(&value)? {
                 Row::Tool(tool) => found.push(tool),
                 _ => return Err(misfit(RowColumn::Tools, &key)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Pools of the cluster, in the order of their names.
+    pub fn list_pools(&self) -> io::Result<Vec<PoolRow>> {
+        let mut found = Vec::new();
+        for item in self.iterate(columns::POOLS, &[], None)? {
+            let (key, value) = item.map_err(rocks("read pools"))?;
+            match row::decode(&value)? {
+                Row::Pool(pool) => found.push(pool),
+                _ => return Err(misfit(RowColumn::Pools, &key)),
             }
         }
         Ok(found)

@@ -10,8 +10,9 @@ use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use snakepit_machine::{
-    Body, Command, CreateSession, DeleteSession, DeleteVariable, ExpireSession, Limits, Origin,
-    Proposal, RegisterVariable, SetVariable, SetVariables, TouchSession, Value,
+    BindWorker, Body, CallStart, Command, CreateSession, DeleteSession, DeleteVariable,
+    ExpireSession, Limits, Origin, Proposal, PutPool, RegisterVariable, RemovePool, SetVariable,
+    SetVariables, TouchSession, Value,
 };
 use snakepit_storage::codec::payload::{self, EntryPayload};
 use snakepit_storage::{ApplyEntry, ApplyPayload, EntryId, Flushed, LogEntry};
@@ -116,6 +117,39 @@ pub fn delete_variable(session: &str, name: &str) -> Body {
     Body::DeleteVariable(DeleteVariable {
         session_id: session.into(),
         identifier: name.into(),
+    })
+}
+
+pub fn put_pool(name: &str, definition_json: &str) -> Body {
+    Body::PutPool(PutPool {
+        name: name.into(),
+        definition_json: definition_json.into(),
+        expected_version: 0,
+        create_only: false,
+    })
+}
+
+pub fn remove_pool(name: &str) -> Body {
+    Body::RemovePool(RemovePool { name: name.into() })
+}
+
+pub fn bind(session: &str, pool: &str, worker: &str) -> Body {
+    Body::BindWorker(BindWorker {
+        session_id: session.into(),
+        pool: pool.into(),
+        node: 1,
+        worker: worker.into(),
+        replaces: String::new(),
+    })
+}
+
+pub fn start_call(session: &str, call_id: &str) -> Body {
+    Body::StartCall(CallStart {
+        session_id: session.into(),
+        of_session: session.into(),
+        call_id: call_id.into(),
+        tool: "tool".into(),
+        ..CallStart::default()
     })
 }
 

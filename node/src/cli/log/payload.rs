@@ -1,11 +1,11 @@
 //! What an event changed, for people and for programs.
 
 use serde_json::{Value as Json, json};
-use snakepit_machine::{Payload, Value};
+use snakepit_machine::{CallRecord, Payload, Value};
 use snakepit_proto::values;
 
 use super::super::arguments::human_ms;
-use super::super::output::{cut, time};
+use super::super::output::{cut, hex, time};
 
 /// Longest value in a table, in characters.
 const VALUE_CHARS: usize = 48;
@@ -101,7 +101,60 @@ pub(super) fn change(payload: &Payload) -> String {
             let names: Vec<_> = tools.keys().map(String::as_str).collect();
             cut(&format!("{worker_id}: {}", names.join(", ")), VALUE_CHARS)
         }
+        Payload::PoolPut {
+            name,
+            definition_json,
+            version,
+        } => {
+            let definition = cut(definition_json, VALUE_CHARS);
+            format!("{name} = {definition} (v{version})")
+        }
+        Payload::PoolRemoved { name, version } => format!("{name} (v{version})"),
+        Payload::WorkerBound { pool, node, worker } => {
+            format!("{pool} to {worker} of node {node}")
+        }
+        Payload::WorkerUnbound { pool, worker, .. } => format!("{pool} from {worker}"),
+        Payload::CallStarted { tool, call_id, .. } => {
+            cut(&format!("{tool} as {call_id}"), VALUE_CHARS)
+        }
+        Payload::CallEnded {
+            tool,
+            outcome,
+            error_type,
+            duration_us,
+            ..
+        } => {
+            let error = match error_type.as_str() {
+                "" => String::new(),
+                name => format!(" ({name})"),
+            };
+            let after = human_ms(duration_us.div_ceil(1_000));
+            cut(&format!("{tool} {outcome}{error} in {after}"), VALUE_CHARS)
+        }
+        Payload::CallChunksPut {
+            call_id,
+            first,
+            chunks,
+            ..
+        } => cut(
+            &format!(
+                "{} from {first} of {call_id}",
+                counted(chunks.len(), "chunk")
+            ),
+            VALUE_CHARS,
+        ),
+        Payload::CallsRecorded { calls } => {
+            let mut tools: Vec<_> = calls.iter().map(|call| call.tool.as_str()).collect();
+            tools.dedup();
+            let calls = counted(calls.len(), "call");
+            cut(&format!("{calls}: {}", tools.join(", ")), VALUE_CHARS)
+        }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 /// All there is to know of what changed.
@@ -238,7 +291,123 @@ pub(super) fn json(payload: &Payload) -> Json {
         Payload::ToolsRegistered { worker_id, tools } => {
             json!({ "worker_id": worker_id, "tools": tools.keys().collect::<Vec<_>>() })
         }
+        Payload::PoolPut {
+            name,
+            definition_json,
+            version,
+        } => json!({ "name": name, "definition": document(definition_json), "version": version }),
+        Payload::PoolRemoved { name, version } => json!({ "name": name, "version": version }),
+        Payload::WorkerBound { pool, node, worker }
+        | Payload::WorkerUnbound { pool, worker, node } => {
+            json!({ "pool": pool, "node": node, "worker": worker })
+        }
+        Payload::CallStarted {
+            of_session,
+            call_id,
+            pool,
+            tool,
+            tool_version,
+            idempotency_key,
+            arguments,
+            arguments_digest,
+            deadline_ms,
+            attempt,
+        } => json!({
+            "of_session": of_session,
+            "call_id": call_id,
+            "pool": pool,
+            "tool": tool,
+            "tool_version": tool_version,
+            "idempotency_key": idempotency_key,
+            "arguments": journaled(arguments),
+            "arguments_digest": hex(arguments_digest),
+            "deadline_ms": deadline_ms,
+            "attempt": attempt,
+        }),
+        Payload::CallEnded {
+            of_session,
+            call_id,
+            pool,
+            tool,
+            worker,
+            node,
+            outcome,
+            error_type,
+            result,
+            result_digest,
+            duration_us,
+            queued_us,
+            chunks,
+            attempts,
+            idempotency_key,
+        } => json!({
+            "of_session": of_session,
+            "call_id": call_id,
+            "pool": pool,
+            "tool": tool,
+            "worker": worker,
+            "node": node,
+            "outcome": outcome,
+            "error_type": error_type,
+            "result": journaled(result),
+            "result_digest": hex(result_digest),
+            "duration_us": duration_us,
+            "queued_us": queued_us,
+            "chunks": chunks,
+            "attempts": attempts,
+            "idempotency_key": idempotency_key,
+        }),
+        Payload::CallChunksPut {
+            of_session,
+            call_id,
+            batch,
+            first,
+            chunks,
+        } => json!({
+            "of_session": of_session,
+            "call_id": call_id,
+            "batch": batch,
+            "first": first,
+            "chunks": chunks.iter().map(|chunk| bytes_json(chunk)).collect::<Vec<_>>(),
+        }),
+        Payload::CallsRecorded { calls } => {
+            json!({ "calls": calls.iter().map(call_json).collect::<Vec<_>>() })
+        }
     }
+}
+
+fn call_json(call: &CallRecord) -> Json {
+    json!({
+        "call_id": call.call_id,
+        "session_id": call.session_id,
+        "pool": call.pool,
+        "tool": call.tool,
+        "tool_version": call.tool_version,
+        "worker": call.worker,
+        "node": call.node,
+        "principal": call.principal,
+        "request_id": call.request_id,
+        "outcome": call.outcome,
+        "error_type": call.error_type,
+        "arguments_digest": hex(&call.arguments_digest),
+        "result_digest": hex(&call.result_digest),
+        "started": time(call.started_ms),
+        "started_ms": call.started_ms,
+        "duration_us": call.duration_us,
+        "queued_us": call.queued_us,
+    })
+}
+
+/// Nothing where it was not journaled.
+fn journaled(bytes: &[u8]) -> Json {
+    if bytes.is_empty() {
+        return Json::Null;
+    }
+    bytes_json(bytes)
+}
+
+fn bytes_json(bytes: &[u8]) -> Json {
+    value_json(&Value::Bytes(bytes.to_vec()))
 }
 
 fn document(text: &str) -> Json {

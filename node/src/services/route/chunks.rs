@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use prost::Message as _;
-use snakepit_machine::{Body, CallChunks, PutChunks};
+use snakepit_machine::{Body, CallChunks};
 use snakepit_proto::bridge::ToolChunk;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -102,15 +102,13 @@ impl Node {
                 }
             }
             if !good.is_empty() {
-                let body = Body::PutChunks(PutChunks {
-                    chunks: CallChunks {
-                        session_id: call.session().to_owned(),
-                        of_session: call.session().to_owned(),
-                        call_id: call.call_id.clone(),
-                        batch,
-                        first,
-                        chunks: good.iter().map(ToolChunk::encode_to_vec).collect(),
-                    },
+                let body = Body::PutChunks(CallChunks {
+                    session_id: call.session().to_owned(),
+                    of_session: call.session().to_owned(),
+                    call_id: call.call_id.clone(),
+                    batch,
+                    first,
+                    chunks: good.iter().map(ToolChunk::encode_to_vec).collect(),
                 });
                 let request_id = batch_id(&call.call_id, batch);
                 if let Err(failure) = self.propose_for(call, &request_id, body).await {

@@ -174,7 +174,7 @@ impl Node {
     /// What the event at a position says.
     pub(super) async fn payload_at(&self, position: u64) -> Result<Payload, Failure> {
         self.blocking(move |state| {
-            let stored = snakepit_storage::StateStorage::event(state, position)?;
+            let stored = state.event(position)?;
             let event = snakepit_proto::events::decode(&stored.bytes);
             Ok(event.map_err(std::io::Error::other)?.payload)
         })

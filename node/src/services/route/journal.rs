@@ -9,8 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use snakepit_machine::{
-    Answer, Body, CALL_RECORDS_MAX, CallEnd, CallRecord, CallStart, EndCall, RecordCalls,
-    RejectionKind, StartCall,
+    Answer, Body, RECORDED_CALLS_MAX, CallEnd, CallRecord, CallStart, RecordCalls, RejectionKind,
 };
 use snakepit_proto::bridge::ExecuteToolResponse;
 use snakepit_proto::headers;
@@ -320,7 +319,7 @@ impl Node {
             deadline_ms: left.as_millis() as u64,
             attempt,
         };
-        let body = Body::StartCall(StartCall { start });
+        let body = Body::StartCall(start);
         self.propose_for(call, request_id, body).await
     }
 
@@ -350,7 +349,7 @@ impl Node {
             idempotency_key: call.idempotency_key.clone(),
             ..CallEnd::default()
         };
-        let body = Body::EndCall(EndCall { end: end.clone() });
+        let body = Body::EndCall(end.clone());
         match self.propose_for(call, request_id, body).await {
             // Its session has ended meanwhile: what happened is logged all the same.
             Err(Failure::Rejected(rejection)) if rejection.kind == RejectionKind::NotFound => {
@@ -358,7 +357,7 @@ impl Node {
                     session_id: String::new(),
                     ..end
                 };
-                self.propose_for(call, request_id, Body::EndCall(EndCall { end }))
+                self.propose_for(call, request_id, Body::EndCall(end))
                     .await
             }
             other => other,
@@ -389,14 +388,14 @@ impl Node {
         let mut gathered = Vec::new();
         loop {
             tokio::select! {
-                _ = waiting.recv_many(&mut gathered, CALL_RECORDS_MAX) => {}
+                _ = waiting.recv_many(&mut gathered, RECORDED_CALLS_MAX) => {}
                 () = stop.cancelled() => break,
             }
             self.record(&mut gathered, &stop).await;
         }
         waiting.close();
         let last = async {
-            while waiting.recv_many(&mut gathered, CALL_RECORDS_MAX).await > 0 {
+            while waiting.recv_many(&mut gathered, RECORDED_CALLS_MAX).await > 0 {
                 self.record(&mut gathered, &CancellationToken::new()).await;
             }
         };

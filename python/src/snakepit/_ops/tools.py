@@ -64,7 +64,15 @@ def _request(
 def _result(answer: pb.ExecuteToolResponse) -> CallResult:
     if not answer.success:
         if answer.HasField("error"):
-            raise ToolError(answer.error.type, answer.error.message, answer.error.traceback)
+            error = answer.error
+            raise ToolError(
+                error.type,
+                error.message,
+                error.traceback,
+                kind=error.kind,
+                hint=error.hint,
+                details=error.details,
+            )
         raise ToolError("ToolError", answer.error_message)
     return CallResult(
         value=_values.decode(answer.result, answer.binary_result or None),

@@ -1,160 +1,158 @@
-"""The stream between a worker and its node."""
+"""One stream between a worker and its node."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import platform
-from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-import snakepit
 from snakepit._endpoints import channel_options
-from snakepit._proto.worker_v1_pb2 import FromWorker, Goodbye, Heartbeat, Hello, ToWorker, Welcome
-from snakepit.errors import Unavailable
+from snakepit._proto.worker_v1_pb2 import FromWorker, Heartbeat, Hello, ToWorker, Welcome
+from snakepit.errors import Refused, SnakepitError, Unavailable
 from snakepit.worker._dispatcher import Dispatcher
-from snakepit.worker._host import Host
+from snakepit.worker._drain import Drain
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
 from snakepit.worker._settings import Settings
+from snakepit.worker._telemetry import Telemetry
 
-PROTOCOL: Final = 1
 HEARTBEAT_INTERVAL_DEFAULT_MS: Final = 1000
 _CONNECT: Final = "/snakepit.worker.v1.WorkerService/Connect"
 # How long the node may take for its welcome, and to end the stream after a goodbye.
 WELCOME_TIMEOUT_S: Final = 10.0
 GOODBYE_TIMEOUT_S: Final = 1.0
 _STATUS_TIMEOUT_S: Final = 0.2
+_CLOSE_TIMEOUT_S: Final = 1.0
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+# Which is also how long the socket may take to be connected: a node that starts many workers is busy.
+_PATIENT: Final = {"grpc.min_reconnect_backoff_ms": int(WELCOME_TIMEOUT_S * 1000)}
+# Asked again, the node says the same.
+_FINAL: Final = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 
 
 class Connection:
-    """One connection, from hello to goodbye; a worker never dials twice."""
+    """One connection, from hello to goodbye or to where it breaks."""
 
     def __init__(self, settings: Settings) -> None:
-        self._channel = grpc.aio.insecure_channel(
-            f"unix:{settings.socket}", options=channel_options(settings.message_bytes_max)
-        )
+        options = dict(channel_options(settings.message_bytes_max)) | _PATIENT
+        self._channel = grpc.aio.insecure_channel(f"unix:{settings.socket}", options=list(options.items()))
         connect = self._channel.stream_stream(
             _CONNECT,
             request_serializer=FromWorker.SerializeToString,
             response_deserializer=ToWorker.FromString,
         )
         self._stream: Any = connect()
-        self._drain_asked = asyncio.Event()
-        self._drain_deadline_ms = 0
 
-    async def greet(self, settings: Settings, host: Host) -> Welcome:
-        """Say hello, hear the welcome. Raises Unavailable where the node does not answer or refuses."""
-        hello = Hello(
-            protocol=PROTOCOL,
-            worker_id=settings.worker_id,
-            token=settings.token,
-            pid=os.getpid(),
-            adapter=settings.adapter,
-            tools=host.specs,
-            slots=settings.slots,
-            credits=settings.credits,
-            python_version=platform.python_version(),
-            sdk_version=snakepit.__version__,
-        )
+    async def greet(self, hello: Hello, *, timeout_s: float = WELCOME_TIMEOUT_S) -> Welcome:
+        """Say hello, hear the welcome.
+
+        Raises Unavailable where the node does not answer in time, and Refused where it does not let us in.
+        """
         try:
-            async with asyncio.timeout(WELCOME_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self._stream.write(FromWorker(hello=hello))
                 first = await self._stream.read()
         except TimeoutError:
-            raise Unavailable(f"no welcome from the node within {WELCOME_TIMEOUT_S:.0f} s") from None
+            raise Unavailable(f"no welcome from the node within {timeout_s:.1f} s") from None
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-            raise Unavailable(f"the node refused the connection: {await self.why()}") from error
+            raise await self._refusal() from error
+        if first is grpc.aio.EOF:
+            raise await self._refusal()
         if not isinstance(first, ToWorker) or first.WhichOneof("message") != "welcome":
             raise Unavailable("the node's first message is no welcome; is it of another version?")
         return first.welcome
 
-    async def serve(self, welcome: Welcome, dispatcher: Dispatcher, outbox: Outbox) -> bool:
+    async def serve(
+        self, welcome: Welcome, dispatcher: Dispatcher, outbox: Outbox, telemetry: Telemetry, drain: Drain
+    ) -> bool:
         """Carry messages both ways until drained (True) or the stream breaks (False)."""
-        reading = asyncio.create_task(self._read(dispatcher), name="read")
+        telemetry.begin()
+        reading = asyncio.create_task(self._read(dispatcher, outbox, telemetry, drain), name="read")
         writing = asyncio.create_task(outbox.write_all(self._stream.write), name="write")
-        draining = asyncio.create_task(self._drain(dispatcher, outbox), name="drain")
-        interval_ms = welcome.heartbeat_interval_ms or HEARTBEAT_INTERVAL_DEFAULT_MS
-        beating = asyncio.create_task(_beat(outbox, dispatcher, interval_ms / 1000), name="beat")
+        interval_s = (welcome.heartbeat_interval_ms or HEARTBEAT_INTERVAL_DEFAULT_MS) / 1000
+        beating = asyncio.create_task(_beat(outbox, dispatcher, telemetry, interval_s), name="beat")
         await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
         beating.cancel()
-        if draining.done():
+        if outbox.finishing:
             # The node may have hung up on the goodbye before its write has come back.
             await asyncio.wait((writing,), timeout=GOODBYE_TIMEOUT_S)
-        if not draining.done() or not writing.done() or writing.exception() is not None:
+        if not writing.done() or writing.exception() is not None:
             logger.error("the stream to the node broke: %s", await self.why())
+            reading.cancel()
+            writing.cancel()
+            await asyncio.wait((reading, writing), timeout=_CLOSE_TIMEOUT_S)
             return False
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await self._stream.done_writing()
         await asyncio.wait((reading,), timeout=GOODBYE_TIMEOUT_S)
         return True
 
-    def ask_drain(self, deadline_ms: int = 0) -> None:
-        """Begin to drain; from the loop. With a deadline, `drain_overdue` tells when it is over."""
-        if not self._drain_asked.is_set():
-            self._drain_deadline_ms = deadline_ms
-            self._drain_asked.set()
-
-    async def drain_overdue(self, act: Callable[[], None]) -> None:
-        """Call `act` where a drain with a deadline has not ended by then."""
-        await self._drain_asked.wait()
-        if self._drain_deadline_ms:
-            await asyncio.sleep(self._drain_deadline_ms / 1000)
-            act()
+    async def close(self) -> None:
+        """Give the connection up, whatever its state."""
+        self._stream.cancel()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._channel.close()
 
     async def why(self) -> str:
         """How the stream ended, in words."""
+        code, details = await self._status()
+        if code is None:
+            return "no status"
+        return f"{code.name}: {details}" if details else code.name
+
+    async def _status(self) -> tuple[grpc.StatusCode | None, str]:
         try:
             async with asyncio.timeout(_STATUS_TIMEOUT_S):
-                code, details = await self._stream.code(), await self._stream.details()
+                return await self._stream.code(), await self._stream.details() or ""
         except (TimeoutError, asyncio.CancelledError):
-            return "no status"
-        return f"{code.name}: {details}" if details else str(code.name)
+            return None, ""
 
-    async def _read(self, dispatcher: Dispatcher) -> None:
+    async def _refusal(self) -> SnakepitError:
+        code, _ = await self._status()
+        kind = Refused if code in _FINAL else Unavailable
+        return kind(f"the node refused the connection: {await self.why()}")
+
+    async def _read(self, dispatcher: Dispatcher, outbox: Outbox, telemetry: Telemetry, drain: Drain) -> None:
         read = self._stream.read
         try:
             while True:
                 message = await read()
                 if message is grpc.aio.EOF:
                     return
-                self._take(message, dispatcher)
-        except grpc.aio.AioRpcError:
+                match message.WhichOneof("message"):
+                    case "calls":
+                        dispatcher.accept(message.calls.calls)
+                    case "chunk_credits":
+                        granted = message.chunk_credits
+                        outbox.acknowledged(granted.sequence, granted.credits)
+                        dispatcher.add_chunk_credits(granted.sequence, granted.credits)
+                    case "cancel":
+                        dispatcher.cancel(message.cancel.sequences, message.cancel.reason)
+                    case "drain":
+                        drain.ask(message.drain.deadline_ms)
+                    case "telemetry":
+                        telemetry.apply(message.telemetry)
+                    case "heartbeat_ack":
+                        pass
+                    case other:
+                        logger.warning("a message of the node is not known here: %s", other)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return
 
-    def _take(self, message: ToWorker, dispatcher: Dispatcher) -> None:
-        match message.WhichOneof("message"):
-            case "calls":
-                dispatcher.accept(message.calls.calls)
-            case "chunk_credits":
-                dispatcher.add_chunk_credits(message.chunk_credits.sequence, message.chunk_credits.credits)
-            case "cancel":
-                dispatcher.cancel(message.cancel.sequences, message.cancel.reason)
-            case "drain":
-                self.ask_drain(message.drain.deadline_ms)
-            case "heartbeat_ack":
-                pass
-            case other:
-                logger.warning("a message of the node is not known here: %s", other)
 
-    async def _drain(self, dispatcher: Dispatcher, outbox: Outbox) -> None:
-        await self._drain_asked.wait()
-        await dispatcher.drain()
-        # After the results, which the writer takes first once it is told to finish.
-        outbox.finish(FromWorker(goodbye=Goodbye()))
-
-
-async def _beat(outbox: Outbox, dispatcher: Dispatcher, interval_s: float) -> None:
+async def _beat(outbox: Outbox, dispatcher: Dispatcher, telemetry: Telemetry, interval_s: float) -> None:
     number = 0
     while True:
         number += 1
-        beat = Heartbeat(number=number, running=dispatcher.running, rss_bytes=_rss_bytes())
+        rss_bytes = _rss_bytes()
+        beat = Heartbeat(number=number, running=dispatcher.running, rss_bytes=rss_bytes)
         outbox.send(FromWorker(heartbeat=beat))
+        telemetry.memory(rss_bytes)
         await asyncio.sleep(interval_s)
 
 

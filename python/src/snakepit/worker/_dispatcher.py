@@ -13,11 +13,22 @@ from typing import Final
 from snakepit._proto.worker_v1_pb2 import Call, Result
 from snakepit.errors import NotFound
 from snakepit.worker import _outcome
+from snakepit.worker._async_slots import AsyncSlots
 from snakepit.worker._host import Host
-from snakepit.worker._job import APART, CHUNK_CREDITS_DEFAULT, ON_SLOTS, AsyncCredits, Job, SyncCredits
+from snakepit.worker._job import (
+    APART,
+    CHUNK_CREDITS_DEFAULT,
+    ON_LOOP,
+    ON_SLOTS,
+    AsyncCredits,
+    Job,
+    SyncCredits,
+)
 from snakepit.worker._outbox import BATCH_MAX, Outbox
 from snakepit.worker._output import logger
 from snakepit.worker._runner import Runner
+from snakepit.worker._settings import Concurrency
+from snakepit.worker._tool_loop import ToolLoop
 
 DEADLINE: Final = "DeadlineExceeded"
 CANCELLED: Final = "Cancelled"
@@ -30,20 +41,34 @@ _SWEEP_MAX_S: Final = 0.05
 
 
 class Dispatcher:
-    """Holds every call that the node has outstanding here. All methods are for the loop.
+    """Holds every call that the node has outstanding here. All methods are for the connection's loop.
 
     Sync tools run on `slots` threads that take from one queue, so that a thread goes from call to call
-    without the loop. Async and thread-sensitive tools run apart from those threads; while one of them runs
-    or is next, the loop hands out the slots one by one.
+    without this loop; so does the loop of async tools while nothing else runs. Thread-sensitive tools have a
+    thread apart. While calls of several kinds run or are next, this loop hands out the slots one by one. With
+    `asyncio`, the slots are those of async tools, and sync ones have one thread beside them.
     """
 
-    def __init__(self, host: Host, *, slots: int, credits: int, thread_sensitive: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        tools: ToolLoop,
+        *,
+        slots: int,
+        credits: int,
+        thread_sensitive: bool,
+        concurrency: Concurrency | None = None,
+    ) -> None:
         self._host = host
+        self._tools = tools
         self._credits = credits
-        self._all_sensitive = thread_sensitive and slots > 1
         self._slots = slots
-        # Calls given to the slots' threads, and calls that run apart from them.
+        self._sync_beside = concurrency == "asyncio"
+        self._threads = 1 if self._sync_beside else slots
+        self._all_sensitive = thread_sensitive and self._threads > 1
+        # Calls given to the slots' threads, to the loop of async tools, and to the thread of sensitive ones.
         self._on_slots = 0
+        self._on_loop = 0
         self._apart = 0
         self._jobs: dict[int, Job] = {}
         # Claimed by whoever takes a job out: a thread that starts it, or a cancel that spares it.
@@ -51,6 +76,7 @@ class Dispatcher:
         self._waiting: deque[Job] = deque()
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._sensitive: SimpleQueue[Job] | None = None
+        self._async: AsyncSlots
         self._outbox: Outbox
         self._runner: Runner
         self._chunk_credits = CHUNK_CREDITS_DEFAULT
@@ -64,7 +90,10 @@ class Dispatcher:
         self._runner = runner
         self._outbox = outbox
         self._chunk_credits = chunk_credits or CHUNK_CREDITS_DEFAULT
-        for number in range(self._slots):
+        self._async = AsyncSlots(
+            self._tools, outbox, slots=self._slots, claim=self._claim, run=runner.run_async
+        )
+        for number in range(self._threads):
             self._start_thread(f"snakepit-slot-{number}", self._queue)
 
     @property
@@ -96,9 +125,14 @@ class Dispatcher:
             job = Job(call, entry, now)
             self._jobs[job.sequence] = job
             self._unstarted[job.sequence] = job
-            if call.stream:
-                job.credits = (AsyncCredits if entry.is_async else SyncCredits)(self._chunk_credits)
-            self._waiting.append(job)
+            if call.stream and entry.is_async:
+                job.credits = AsyncCredits(self._chunk_credits, self._tools)
+            elif call.stream:
+                job.credits = SyncCredits(self._chunk_credits)
+            if self._sync_beside and not entry.is_async:
+                self._put_on_slots(job)
+            else:
+                self._waiting.append(job)
         self._pump()
 
     def cancel(self, sequences: Iterable[int], reason: str) -> None:
@@ -121,12 +155,23 @@ class Dispatcher:
             job.timer.cancel()
         if job.place == ON_SLOTS:
             self._on_slots -= 1
+        elif job.place == ON_LOOP:
+            self._on_loop -= 1
         elif job.place == APART:
             self._apart -= 1
         if self._waiting:
             self._pump()
         if self._draining and not self._jobs:
             self._idle.set()
+
+    def held(self) -> list[int]:
+        """The calls that are here and not answered."""
+        return list(self._jobs)
+
+    def give_up(self, sequences: Iterable[int]) -> None:
+        """Stop calls whose results nobody will take."""
+        for sequence in sequences:
+            self._stop(sequence, CANCELLED, "the stream to the node broke")
 
     async def drain(self) -> None:
         """Take no more calls, and return when those that are here have ended."""
@@ -141,35 +186,46 @@ class Dispatcher:
             if job.sequence not in self._unstarted:
                 self._waiting.popleft()
                 continue
-            sensitive = self._slots > 1 and (self._all_sensitive or job.sensitive)
-            apart = job.entry.is_async or sensitive
-            if (apart or self._apart) and self._apart + self._on_slots >= self._slots:
+            sensitive = self._threads > 1 and (self._all_sensitive or job.sensitive)
+            if not self._may_start(job, sensitive=sensitive):
                 break
             self._waiting.popleft()
-            if apart:
+            if job.entry.is_async:
+                self._put_on_loop(job)
+            elif sensitive:
                 job.place = APART
                 self._apart += 1
+                self._sensitive_queue().put(job)
             else:
-                job.place = ON_SLOTS
-                self._on_slots += 1
-            if job.entry.is_async:
-                self._unstarted.pop(job.sequence)
-                self._start_async(job)
-            else:
-                (self._sensitive_queue() if sensitive else self._queue).put(job)
-        if self._on_slots:
+                self._put_on_slots(job)
+        if self._on_slots or self._on_loop:
             self._watch_kept()
 
-    def _start_async(self, job: Job) -> None:
+    def _may_start(self, job: Job, *, sensitive: bool) -> bool:
+        """Whether a slot is free, or whoever takes the job keeps to the number of slots by itself."""
+        if not job.entry.is_async and not sensitive and not self._apart and not self._on_loop:
+            return True
+        others = 0 if self._sync_beside else self._on_slots + self._apart
+        return others + self._on_loop < self._slots or (job.entry.is_async and not others)
+
+    def _claim(self, job: Job) -> bool:
+        """Take a job that is to begin; False where a cancel was faster. From any thread."""
+        return self._unstarted.pop(job.sequence, None) is not None
+
+    def _put_on_slots(self, job: Job) -> None:
+        job.place = ON_SLOTS
+        self._on_slots += 1
+        self._queue.put(job)
+
+    def _put_on_loop(self, job: Job) -> None:
+        job.place = ON_LOOP
+        self._on_loop += 1
         if job.ends is not None:
             left = job.ends - time.monotonic()
             job.timer = asyncio.get_running_loop().call_later(
                 max(0.0, left), self._stop, job.sequence, DEADLINE, _late(job)
             )
-        job.task = asyncio.create_task(self._run_async(job), name=job.call.tool)
-
-    async def _run_async(self, job: Job) -> None:
-        self._outbox.post(await self._runner.run_async(job))
+        self._async.put(job)
 
     def _stop(self, sequence: int, kind: str, reason: str) -> None:
         job = self._jobs.get(sequence)
@@ -178,9 +234,9 @@ class Dispatcher:
         if self._unstarted.pop(sequence, None) is not None:
             self._outbox.post(_outcome.of_failure(sequence, kind, reason))
             return
-        if job.task is not None:
-            job.stopped = (kind, reason)
-            job.task.cancel()
+        if job.entry.is_async:
+            job.stopped = job.stopped or (kind, reason)
+            self._async.cancel(job)
         elif job.credits is not None:
             job.stopped = (kind, reason)
             job.credits.stop()
@@ -212,7 +268,7 @@ class Dispatcher:
                     job = queue.get()
             else:
                 job = queue.get()
-            if self._unstarted.pop(job.sequence, None) is None:
+            if not self._claim(job):
                 continue
             tool = job.call.tool
             usual = usual_ns.get(tool, _SLOW_NS)

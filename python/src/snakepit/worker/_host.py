@@ -14,7 +14,7 @@ from typing import Any, Final
 from snakepit._proto.snakepit_bridge_pb2 import ToolSpec
 from snakepit._tool import metadata_of, session_parameter, tool_spec
 from snakepit.errors import Invalid, NotFound
-from snakepit.worker._settings import Instance
+from snakepit.worker._settings import Concurrency, Instance
 
 # The tool of an adapter that dispatches by itself; its spec's metadata says that it takes every name.
 EXECUTE_TOOL: Final = "execute_tool"
@@ -63,6 +63,20 @@ class Host:
                 hint="take one instance per request, or one slot",
             )
 
+    def require_thread_safe(self) -> None:
+        """Raises Invalid where the adapter says it is not; one of Snakepit's kind must say that it is."""
+        said = getattr(self.source, "__thread_safe__", None)
+        if said is not None and not said:
+            raise Invalid(
+                f"{_name(self.source)} says __thread_safe__ = False and cannot run on threads",
+                hint="run it with concurrency process",
+            )
+        if self.is_bridge and not said:
+            raise Invalid(
+                f"{_name(self.source)} does not declare __thread_safe__ = True, which threads need",
+                hint="declare it where it is so, or run it with concurrency process",
+            )
+
     def find(self, tool: str) -> Entry:
         """The entry that serves a tool. Raises NotFound."""
         if self._dispatcher is not None:
@@ -78,11 +92,23 @@ class Host:
         return self.source() if isinstance(self.source, type) else self.source
 
 
-def load(path: str, *, instance: Instance | None = None, slots: int = 1) -> Host:
-    """Import an adapter, `pkg.mod.Class` or `pkg.mod`. Raises Invalid where there is none."""
+def load(
+    path: str, *, instance: Instance | None = None, slots: int = 1, concurrency: Concurrency | None = None
+) -> Host:
+    """Import an adapter, `pkg.mod.Class` or `pkg.mod`. Raises Invalid where there is none, or it is unfit."""
     if "" not in sys.path:
         sys.path.insert(0, "")
-    return Host(_import(path), instance=instance, slots=slots)
+    host = Host(_import(path), instance=instance, slots=slots)
+    if concurrency == "thread":
+        host.require_thread_safe()
+    return host
+
+
+def preload(path: str) -> None:
+    """Import an adapter and keep nothing. Raises Invalid where there is none."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    _import(path)
 
 
 def _import(path: str) -> type | ModuleType:

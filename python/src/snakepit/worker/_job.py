@@ -9,33 +9,45 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from snakepit._endpoints import TIMEOUT_S, Endpoints
-from snakepit._methods import CALL_TOKEN, A, Method, Q, Transport
+from snakepit._methods import CALL_TOKEN, A, Metadata, Method, Q, Transport
 from snakepit._proto.worker_v1_pb2 import Call
+from snakepit._running import Stream
 from snakepit._session import Session
+from snakepit.worker._capture import Outputs
 from snakepit.worker._host import Entry
+from snakepit.worker._tool_loop import ToolLoop
 
 CHUNK_CREDITS_DEFAULT: Final = 64
 # Keys of a request's metadata.
 TIMEOUT_MS: Final = "timeout_ms"
 THREAD_SENSITIVE: Final = "thread_sensitive"
+CORRELATION_ID: Final = "correlation_id"
+CORRELATION_HEADER: Final = "x-snakepit-correlation-id"
+_CORRELATION_CHARS_MAX: Final = 256
 _DIGITS_MAX: Final = 15
-# Where a job is: not handed out, with the slots' threads, or on the loop or the thread of its own.
-WAITING, ON_SLOTS, APART = range(3)
+# Where a job is: not handed out, with the slots' threads, on the loop of async tools, or on the thread of
+# sensitive ones.
+WAITING, ON_SLOTS, ON_LOOP, APART = range(4)
 
 
 class Job:
     """One call: what was asked, which entry serves it, and the handles to stop it.
 
     `now` and `ends` are on the monotonic clock; `ends` is None where there is no deadline. `stopped` says why
-    it was stopped, as the type and message of its error.
+    it was stopped, as the type and message of its error. It is also what runs, for code that asks, once a
+    runner has put its `callbacks` in.
     """
 
     __slots__ = (
+        "_session",
         "call",
+        "callbacks",
+        "correlation_id",
         "credits",
         "ends",
         "entry",
         "limit_ms",
+        "outputs",
         "place",
         "sensitive",
         "sequence",
@@ -48,6 +60,7 @@ class Job:
         self.call = call
         self.limit_ms = call.deadline_ms
         self.sensitive = entry.thread_sensitive
+        self.correlation_id = ""
         if call.metadata:
             self._read_metadata(call.metadata)
         self.sequence = call.sequence
@@ -58,6 +71,27 @@ class Job:
         self.stopped: tuple[str, str] | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.callbacks: Callbacks
+        self._session: Session | None = None
+        # Made by the first print.
+        self.outputs: Outputs | None = None
+
+    @property
+    def session(self) -> Session:
+        """The caller's; made by the first look."""
+        if self._session is None:
+            self._session = self.callbacks.session(self)
+        return self._session
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Keep and log what was printed; from any thread."""
+        outputs = self.outputs
+        if outputs is None:
+            with _MAKING:
+                outputs = self.outputs
+                if outputs is None:
+                    outputs = self.outputs = Outputs(self.call.tool, self.call.call_id)
+        outputs.write(stream, text)
 
     def _read_metadata(self, metadata: Mapping[str, str]) -> None:
         """What a caller may ask of one call: `timeout_ms` and `thread_sensitive`, as in Snakepit."""
@@ -66,6 +100,10 @@ class Job:
             self.limit_ms = min(self.limit_ms or int(asked), int(asked))
         if metadata.get(THREAD_SENSITIVE, "").lower() in ("1", "true"):
             self.sensitive = True
+        self.correlation_id = metadata.get(CORRELATION_ID, "")
+
+
+_MAKING: Final = threading.Lock()
 
 
 class SyncCredits:
@@ -92,22 +130,26 @@ class SyncCredits:
 
 
 class AsyncCredits:
-    """The same on the loop, where a cancelled task needs no waking."""
+    """The same for a task, where a cancelled one needs no waking. `add` may come from any thread."""
 
-    def __init__(self, credits: int) -> None:
+    def __init__(self, credits: int, tools: ToolLoop) -> None:
         self._left = asyncio.Semaphore(credits)
+        self._tools = tools
 
     async def take(self) -> None:
-        """Wait for a credit."""
+        """Wait for a credit; on the tools' loop."""
         await self._left.acquire()
 
     def add(self, credits: int) -> None:
         """The node has room for this many more."""
-        for _ in range(credits):
-            self._left.release()
+        self._tools.post(self._add, credits)
 
     def stop(self) -> None:
         """Nothing to do: the task is cancelled."""
+
+    def _add(self, credits: int) -> None:
+        for _ in range(credits):
+            self._left.release()
 
 
 class Callbacks:
@@ -146,9 +188,15 @@ class _CallTransport:
             method, request, timeout_s=self._left(timeout_s), metadata=self._metadata()
         )
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        token = self._job.call.call_token
-        return ((CALL_TOKEN, token),) if token else ()
+    def _metadata(self) -> Metadata:
+        job = self._job
+        token = job.call.call_token
+        sent: Metadata = ((CALL_TOKEN, token),) if token else ()
+        # In a header goes what is text on one line.
+        name = job.correlation_id
+        if name and name.isascii() and name.isprintable() and len(name) <= _CORRELATION_CHARS_MAX:
+            sent = (*sent, (CORRELATION_HEADER, name))
+        return sent
 
     def _left(self, timeout_s: float | None) -> float:
         limit = TIMEOUT_S if timeout_s is None else timeout_s

@@ -10,12 +10,14 @@ from typing import Final
 from google.protobuf.any_pb2 import Any
 
 from snakepit import _values
+from snakepit._graceful import redact
 from snakepit._proto.snakepit_bridge_pb2 import ToolError
 from snakepit._proto.worker_v1_pb2 import Result
+from snakepit.worker import _hints
 
 TEXT_CHARS_MAX: Final = 16 * 1024
 # Room for the frame around a result that fills its message.
-_FRAME_BYTES: Final = 1024
+FRAME_BYTES: Final = 1024
 
 
 def of_value(
@@ -35,7 +37,7 @@ def of_value(
         execution_time_us=(time.perf_counter_ns() - began_ns) // 1000,
     )
     size = len(encoded.value) + len(payload or b"")
-    if size > bytes_max - _FRAME_BYTES:
+    if size > bytes_max - FRAME_BYTES:
         return of_failure(sequence, "Exhausted", too_large("the result", size, bytes_max), began_ns)
     return result
 
@@ -46,17 +48,34 @@ def of_exception(sequence: int, error: BaseException, began_ns: int) -> Result:
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     shown = traceback.format_exception(type(error), error, frames)
-    return of_failure(sequence, type(error).__qualname__, _text(error), began_ns, "".join(shown))
+    text = _text(error)
+    return of_failure(
+        sequence, type(error).__qualname__, text, began_ns, "".join(shown), hint=_hints.of(error, text)
+    )
 
 
-def of_failure(sequence: int, kind: str, message: str, began_ns: int = 0, trace: str = "") -> Result:
-    """An error result; texts are cut at TEXT_CHARS_MAX, a traceback at its beginning."""
+def of_failure(
+    sequence: int,
+    kind: str,
+    message: str,
+    began_ns: int = 0,
+    trace: str = "",
+    *,
+    hint: _hints.Hint = _hints.NOTHING,
+) -> Result:
+    """An error result; texts are cut at TEXT_CHARS_MAX, a traceback at its beginning.
+
+    Secrets are taken out of them: bearer tokens, keys, and values that are called token, secret, password.
+    """
     return Result(
         sequence=sequence,
         error=ToolError(
             type=_clean(kind),
-            message=_clean(message[:TEXT_CHARS_MAX]),
-            traceback=_clean(trace[-TEXT_CHARS_MAX:]),
+            message=_clean(redact(message[: 2 * TEXT_CHARS_MAX])[:TEXT_CHARS_MAX]),
+            traceback=_clean(redact(trace[-2 * TEXT_CHARS_MAX :])[-TEXT_CHARS_MAX:]),
+            kind=hint.kind,
+            hint=_clean(redact(hint.hint[:TEXT_CHARS_MAX])),
+            details=hint.details,
         ),
         execution_time_us=(time.perf_counter_ns() - began_ns) // 1000 if began_ns else 0,
     )

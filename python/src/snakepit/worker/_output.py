@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Final
+from typing import Any, Final
+
+from snakepit.worker import _capture
 
 logger: Final = logging.getLogger("snakepit.worker")
 
@@ -16,13 +18,17 @@ class _OneLine(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Point standard output, also that of foreign code, to standard error, and log there."""
+    """Point standard output, also that of foreign code, to standard error, log there, and capture calls."""
     os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    handler = logging.StreamHandler(sys.stderr)
+    log = sys.stderr
+    handler = logging.StreamHandler(log)
     handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # asyncio tells of its selector at debug, for every start.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    _capture.log_to(log)
+    streams: Any = sys
+    streams.stdout = _capture.CallStream(log, "stdout")
+    streams.stderr = _capture.CallStream(log, "stderr")

@@ -6,25 +6,24 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from snakepit import _values
-from snakepit._adapter import current_session
-from snakepit._chunks import encode_chunk
 from snakepit._proto.worker_v1_pb2 import Call, Chunk, Result
-from snakepit._session import Session
+from snakepit._running import Running, current
 from snakepit.errors import Exhausted, Invalid
-from snakepit.worker import _outcome
+from snakepit.worker import _arguments, _generators, _outcome, _results
 from snakepit.worker._host import Host
 from snakepit.worker._job import AsyncCredits, Callbacks, Job, SyncCredits
 from snakepit.worker._outbox import Outbox
+from snakepit.worker._telemetry import Telemetry
+from snakepit.worker._tool_loop import ToolLoop
 
 if TYPE_CHECKING:
     from snakepit_bridge._seam import Seam
 
 T = TypeVar("T")
 
-_END: Final = object()
 # What is neither awaited nor iterated to its end; most results are of these.
 _FINAL: Final = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict))
 _NOT_STREAMED: Final = (
@@ -33,25 +32,27 @@ _NOT_STREAMED: Final = (
 
 
 class Runner:
-    """What jobs of one worker have in common. `run` is for threads, `run_async` for the loop."""
+    """What jobs of one worker have in common. `run` is for threads, `run_async` for the tools' loop."""
 
     def __init__(
         self,
         host: Host,
         callbacks: Callbacks,
         outbox: Outbox,
-        loop: asyncio.AbstractEventLoop,
+        tools: ToolLoop,
         bytes_max: int,
         *,
+        telemetry: Telemetry | None = None,
         announces: bool = False,
     ) -> None:
         self._host = host
         self._seam = _seam_of(host, announces) if host.is_bridge else None
-        self._encode = self._seam.encode if self._seam is not None else _values.encode
-        self._encode_chunk = self._seam.chunk if self._seam is not None else encode_chunk
+        self._encode = self._seam.encode if self._seam is not None else _results.encode
+        self._encode_chunk = self._seam.chunk if self._seam is not None else _results.encode_chunk
         self._callbacks = callbacks
         self._outbox = outbox
-        self._loop = loop
+        self._tools = tools
+        self._telemetry = telemetry or Telemetry()
         self._bytes_max = bytes_max
         self._shared: Any = None
 
@@ -61,45 +62,51 @@ class Runner:
 
     async def start(self) -> None:
         """Make the instance that lives as long as the worker, where there is one."""
-        if self._host.per_worker:
-            self._shared = self._host.make()
-            await self._hook_async(self._shared, "initialize")
+        if self._host.per_worker and self._host.is_class:
+            await asyncio.wrap_future(self._tools.submit(self._make_shared()))
+        elif self._host.per_worker:
+            self._shared = self._host.source
+            if hasattr(self._shared, "initialize"):
+                await asyncio.wrap_future(self._tools.submit(self._hook_async(self._shared, "initialize")))
 
     async def stop(self) -> None:
         """Clean that instance up."""
-        if self._shared is not None:
-            await self._hook_async(self._shared, "cleanup")
+        if hasattr(self._shared, "cleanup"):
+            await asyncio.wrap_future(self._tools.submit(self._hook_async(self._shared, "cleanup")))
+
+    async def _make_shared(self) -> None:
+        self._shared = self._host.make()
+        await self._hook_async(self._shared, "initialize")
 
     # --- on a thread ---
 
     def run(self, job: Job) -> Result:
         """Run a sync tool here; chunks go out on the way. Never raises."""
         began = time.perf_counter_ns()
-        token = None
+        token = self._begin(job)
         try:
-            session = self._callbacks.session(job)
-            token = current_session.set(session)
-            value = self._run_with_instance(job, session, self._context(job, session))
+            value = self._run_with_instance(job, self._context(job))
             if job.stopped is not None:
-                return _outcome.of_failure(job.sequence, *job.stopped, began)
-            return _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
+                result = _outcome.of_failure(job.sequence, *job.stopped, began)
+            else:
+                result = _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
         except BaseException as error:
-            return _outcome.of_exception(job.sequence, error, began)
+            result = _outcome.of_exception(job.sequence, error, began)
         finally:
-            if token is not None:
-                current_session.reset(token)
+            current.reset(token)
+        return self._end(job, result, began)
 
-    def _run_with_instance(self, job: Job, session: Session, context: Any) -> Any:
+    def _run_with_instance(self, job: Job, context: Any) -> Any:
         if self._shared is not None:
             self._lend(self._shared, context)
             self._wait_for(self._register(self._shared, context))
-            return self._finish(job, self._call(job, self._shared, session, context))
+            return self._finish(job, self._call(job, self._shared, context))
         instance = self._host.make()
         try:
             self._lend(instance, context)
             self._wait_for(self._register(instance, context))
             self._hook(instance, "initialize")
-            return self._finish(job, self._call(job, instance, session, context))
+            return self._finish(job, self._call(job, instance, context))
         finally:
             self._hook(instance, "cleanup")
 
@@ -108,7 +115,7 @@ class Runner:
         if type(value) in _FINAL and not job.call.stream:
             return value
         if inspect.isawaitable(value):
-            value = self._on_loop(_awaited(value))
+            value = self._on_loop(_generators.awaited(value))
         if isinstance(value, AsyncIterator):
             return self._on_loop(self._stream_async(job, value))
         if isinstance(value, Iterator):
@@ -120,7 +127,7 @@ class Runner:
     def _stream(self, job: Job, items: Iterator[Any]) -> Any:
         """Send a generator's items as the node has room; its return value is the call's."""
         if not job.call.stream:
-            _close(items)
+            _generators.close(items)
             return self._unstreamed()
         credits = job.credits
         assert isinstance(credits, SyncCredits)  # noqa: S101
@@ -137,7 +144,7 @@ class Runner:
                 self._outbox.post(chunk)
                 number += 1
         finally:
-            _close(items)
+            _generators.close(items)
         return None
 
     def _hook(self, instance: Any, name: str) -> None:
@@ -147,7 +154,7 @@ class Runner:
 
     def _wait_for(self, outcome: Any) -> None:
         if inspect.isawaitable(outcome):
-            self._on_loop(_awaited(outcome))
+            self._on_loop(_generators.awaited(outcome))
 
     def _register(self, instance: Any, context: Any) -> Any:
         """What an adapter does once for each session; may have to be awaited."""
@@ -155,37 +162,38 @@ class Runner:
         return None if register is None else register()
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self._tools.submit(work).result()
 
-    # --- on the loop ---
+    # --- on the tools' loop ---
 
     async def run_async(self, job: Job) -> Result:
         """Run an async tool here. Raises nothing but the cancellation that nobody asked for."""
         began = time.perf_counter_ns()
-        session = self._callbacks.session(job)
         # The task has a context of its own, so nothing is reset.
-        current_session.set(session)
+        self._begin(job)
         try:
-            value = await self._run_with_instance_async(job, session, self._context(job, session))
-            return _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
+            value = await self._run_with_instance_async(job, self._context(job))
+            result = _outcome.of_value(job.sequence, value, began, self._bytes_max, self._encode)
         except asyncio.CancelledError as error:
             if job.stopped is None:
-                return _outcome.of_exception(job.sequence, error, began)
-            return _outcome.of_failure(job.sequence, *job.stopped, began)
+                result = _outcome.of_exception(job.sequence, error, began)
+            else:
+                result = _outcome.of_failure(job.sequence, *job.stopped, began)
         except BaseException as error:
-            return _outcome.of_exception(job.sequence, error, began)
+            result = _outcome.of_exception(job.sequence, error, began)
+        return self._end(job, result, began)
 
-    async def _run_with_instance_async(self, job: Job, session: Session, context: Any) -> Any:
+    async def _run_with_instance_async(self, job: Job, context: Any) -> Any:
         if self._shared is not None:
             self._lend(self._shared, context)
             await self._register_async(self._shared, context)
-            return await self._finish_async(job, self._call(job, self._shared, session, context))
+            return await self._finish_async(job, self._call(job, self._shared, context))
         instance = self._host.make()
         try:
             self._lend(instance, context)
             await self._register_async(instance, context)
             await self._hook_async(instance, "initialize")
-            return await self._finish_async(job, self._call(job, instance, session, context))
+            return await self._finish_async(job, self._call(job, instance, context))
         finally:
             await self._hook_async(instance, "cleanup")
 
@@ -195,14 +203,14 @@ class Runner:
         if isinstance(value, AsyncIterator):
             return await self._stream_async(job, value)
         if isinstance(value, Iterator):
-            return await self._stream_async(job, _stepped(value))
+            return await self._stream_async(job, _generators.stepped(value))
         if job.call.stream:
-            return await self._stream_async(job, _stepped(iter((value,))))
+            return await self._stream_async(job, _generators.stepped(iter((value,))))
         return value
 
     async def _stream_async(self, job: Job, items: AsyncIterator[Any]) -> Any:
         if not job.call.stream:
-            await _aclose(items)
+            await _generators.aclose(items)
             return self._unstreamed()
         number = 0
         try:
@@ -216,13 +224,13 @@ class Runner:
                 self._outbox.post(chunk)
                 number += 1
         finally:
-            await _aclose(items)
+            await _generators.aclose(items)
 
     async def _hook_async(self, instance: Any, name: str) -> None:
         hook = getattr(instance, name, None)
         if hook is None:
             return
-        # A sync hook may load a model: not on the loop, which also sends the heartbeats.
+        # A sync hook may load a model: not on the loop, where other tools run.
         outcome = hook() if inspect.iscoroutinefunction(hook) else await asyncio.to_thread(hook)
         if inspect.isawaitable(outcome):
             await outcome
@@ -236,11 +244,25 @@ class Runner:
 
     # --- both ---
 
-    def _context(self, job: Job, session: Session) -> Any:
+    def _begin(self, job: Job) -> Token[Running | None]:
+        job.callbacks = self._callbacks
+        if self._telemetry.on:
+            self._telemetry.begun(job)
+        return current.set(job)
+
+    def _end(self, job: Job, result: Result, began_ns: int) -> Result:
+        if job.outputs is not None:
+            job.outputs.fill(result, self._bytes_max - _outcome.FRAME_BYTES)
+        if self._telemetry.on:
+            self._telemetry.ended(job, result, began_ns)
+        return result
+
+    def _context(self, job: Job) -> Any:
         """What adapters of Snakepit's kind get; others get the session where they ask for it."""
         if self._seam is None:
-            return session
-        return self._seam.context(job.call, session, self._callbacks.transport(job))
+            return None
+        job.correlation_id = job.correlation_id or job.call.call_id
+        return self._seam.context(job.call, job.session, self._callbacks.transport(job))
 
     def _unstreamed(self) -> Any:
         if self._seam is not None:
@@ -251,13 +273,13 @@ class Runner:
         if self._host.sets_session:
             instance.set_session_context(context)
 
-    def _call(self, job: Job, instance: Any, session: Session, context: Any) -> Any:
+    def _call(self, job: Job, instance: Any, context: Any) -> Any:
         entry, call = job.entry, job.call
-        arguments = _arguments(call) if self._seam is None else self._seam.arguments(call)
+        arguments = _arguments.read(call) if self._seam is None else self._seam.arguments(call)
         if entry.dispatches:
             return instance.execute_tool(tool_name=call.tool, arguments=arguments, context=context)
         if entry.session_parameter is not None:
-            arguments[entry.session_parameter] = session
+            arguments[entry.session_parameter] = job.session
         if self._host.is_class:
             # Through the instance, so that static and class methods bind as they should.
             return getattr(instance, entry.attribute)(**arguments)
@@ -280,43 +302,3 @@ def _seam_of(host: Host, announces: bool) -> Seam:
     from snakepit_bridge._seam import Seam
 
     return Seam(host.source, announces=announces)
-
-
-def _arguments(call: Call) -> dict[str, Any]:
-    """A call's arguments. Raises Invalid where one cannot be read."""
-    if not call.binary_parameters:
-        decode = _values.decode
-        return {name: decode(value) for name, value in call.parameters.items()}
-    arguments: dict[str, Any] = {}
-    for name, payload in call.binary_parameters.items():
-        if call.metadata.get(f"binary_format:{name}") == "pickle":
-            raise Invalid(f"the argument {name} is a pickle, which is not read here, for it can run code")
-        arguments[name] = payload
-    for name, value in call.parameters.items():
-        arguments[name] = _values.decode(value, call.binary_parameters.get(name))
-    return arguments
-
-
-def _close(items: Iterator[Any]) -> None:
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()
-
-
-async def _aclose(items: AsyncIterator[Any]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
-
-
-async def _awaited(value: Any) -> Any:
-    return await value
-
-
-async def _stepped(items: Iterator[Any]) -> AsyncIterator[Any]:
-    """A sync generator's items, each made on a thread."""
-    try:
-        while (item := await asyncio.to_thread(next, items, _END)) is not _END:
-            yield item
-    finally:
-        _close(items)

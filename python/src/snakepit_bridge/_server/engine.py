@@ -16,6 +16,7 @@ from snakepit.worker._dispatcher import DEADLINE, Dispatcher
 from snakepit.worker._job import Callbacks, Job
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._runner import Runner
+from snakepit.worker._tool_loop import ToolLoop
 
 MESSAGE_BYTES_MAX: Final = 100 * 1024 * 1024
 WAITING_MAX: Final = 1024
@@ -51,13 +52,18 @@ class Engine:
     def __init__(self, adapter: str, *, address: str, slots: int, thread_sensitive: bool = False) -> None:
         loop = asyncio.get_running_loop()
         self.host = _host.load(adapter, slots=slots)
+        self._tools = ToolLoop()
         self._dispatcher = Dispatcher(
-            self.host, slots=slots, credits=slots + WAITING_MAX, thread_sensitive=thread_sensitive
+            self.host,
+            self._tools,
+            slots=slots,
+            credits=slots + WAITING_MAX,
+            thread_sensitive=thread_sensitive,
         )
         self._outbox = Outbox(loop, self._dispatcher.finished)
         callbacks = Callbacks(address, MESSAGE_BYTES_MAX) if address else _NoCallbacks()
         self._runner = Runner(
-            self.host, callbacks, self._outbox, loop, MESSAGE_BYTES_MAX, announces=bool(address)
+            self.host, callbacks, self._outbox, self._tools, MESSAGE_BYTES_MAX, announces=bool(address)
         )
         self._waiting: dict[int, asyncio.Queue[Result | Chunk]] = {}
         self._sequence = 0
@@ -76,6 +82,7 @@ class Engine:
         await self._runner.stop()
         if self._writing is not None:
             self._writing.cancel()
+        self._tools.close()
 
     async def run(
         self, request: pb.ExecuteToolRequest, *, stream: bool, deadline_ms: int

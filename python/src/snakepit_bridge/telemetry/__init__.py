@@ -1,7 +1,8 @@
 """Events and spans of tools: `emit` and `span` send them to the backend that is set.
 
-The backend is the worker's log (standard error, a line of JSON for each event) unless a server of the bridge
-streams them to its caller. Correlation ids come with the request and go out with every event.
+In a worker they go to its node, once that asks for them; elsewhere to the log (standard error, a line of JSON
+for each event), unless a server of the bridge streams them to its caller. Correlation ids come with the
+request and go out with every event.
 """
 
 from snakepit_bridge.telemetry._backend import Backend, LogBackend, get_backend, set_backend

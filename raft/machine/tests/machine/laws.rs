@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use snakepit_machine::{
-    AddDependency, Answer, Body, Command, CreateSession, DeleteProgram, Event, ExpireProgram,
-    ImportSession, ImportedProgram, ImportedVariable, Kept, Limits, MemoryRows, Payload,
+    AddDependency, Answer, BINDINGS_PER_SESSION_MAX, BindWorker, Body, CallChunks, CallEnd,
+    CallRecord, CallStart, Command, CreateSession, DeleteProgram, Event, ExpireProgram,
+    ImportSession, ImportedProgram, ImportedVariable, Kept, Limits, MemoryRows, Payload, PutPool,
     PutProgram, RegisterTools, RegisterVariable, RollbackVariable, Row, RowKey, RowsExt,
     SessionConfig, SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization,
     StopOptimization, Value, VariableRow, replay,
@@ -132,11 +133,47 @@ fn other_body() -> impl Strategy<Value = Body> {
             let ttl_ms = if session.is_empty() != odd { 2_000 } else { 0 };
             put_program(session, id, value, ttl_ms)
         }),
-        2 => (place(), program()).prop_map(|(session, id)| delete_program(session, id)),
-        1 => program().prop_map(expire_program),
+        3 => (place(), program()).prop_map(|(session, id)| delete_program(session, id)),
+        2 => program().prop_map(expire_program),
         4 => (session(), prop::sample::select(vec!["w", "x"]), tools)
             .prop_map(|(session, worker, tools)| register_tools(session, worker, &tools)),
         1 => prop::sample::select(&SESSIONS[1..]).prop_map(force_delete),
+    ]
+}
+
+/// Commands on pools, bindings and calls.
+fn work() -> impl Strategy<Value = Body> {
+    let session = one_session;
+    let place = || prop_oneof![2 => session(), 1 => Just("")];
+    let pool = || prop::sample::select(vec!["p", "q", "r"]);
+    let bound = || prop::sample::select(vec!["p", "q"]);
+    let worker = || prop::sample::select(vec!["v", "w"]);
+    let call = || prop::sample::select(vec!["c", "d", ""]);
+    let put = (
+        pool(),
+        prop::sample::select(vec!["{}", "[]", ""]),
+        0..3u64,
+        any::<bool>(),
+    );
+    prop_oneof![
+        6 => put.prop_map(|(name, definition, expected_version, create_only)| {
+            Body::PutPool(PutPool {
+                name: name.into(),
+                definition_json: definition.into(),
+                expected_version,
+                create_only: create_only && expected_version == 0,
+            })
+        }),
+        8 => pool().prop_map(remove_pool),
+        3 => (session(), bound(), worker(), worker())
+            .prop_map(|(session, pool, worker, replaces)| bind(session, pool, worker, replaces)),
+        9 => (session(), bound(), worker())
+            .prop_map(|(session, pool, worker)| unbind(session, pool, worker)),
+        1 => (place(), call()).prop_map(|(place, call)| Body::StartCall(call_start(place, call))),
+        1 => (place(), call()).prop_map(|(place, call)| Body::EndCall(call_end(place, call))),
+        1 => (place(), call()).prop_map(|(place, call)| Body::PutChunks(call_chunks(place, call))),
+        1 => prop::collection::vec(call(), 0..3)
+            .prop_map(|calls| record(calls.into_iter().map(call_record).collect())),
     ]
 }
 
@@ -170,6 +207,7 @@ fn body() -> impl Strategy<Value = Body> {
         2 => (session(), identifier()).prop_map(|(session, identifier)| delete_variable(session, &identifier)),
         2 => imported(),
         80 => other_body(),
+        16 => work(),
     ]
 }
 
@@ -201,6 +239,7 @@ fn small() -> Machine {
         programs_per_session_max: 2,
         global_programs_max: 2,
         tools_per_session_max: 2,
+        pools_max: 2,
         ..Limits::default()
     };
     Machine::limited(limits)
@@ -318,6 +357,7 @@ fn check_rows(rows: &MemoryRows) {
     let mut sessions: BTreeMap<&str, &SessionRow> = BTreeMap::new();
     let (mut deadlines, mut program_deadlines) = (Vec::new(), Vec::new());
     let mut global = Vec::new();
+    let mut pools = 0;
     let mut held: BTreeMap<&str, Held<'_>> = BTreeMap::new();
     for (key, row) in rows.iter() {
         match (key, row) {
@@ -357,11 +397,18 @@ fn check_rows(rows: &MemoryRows) {
                 assert_eq!(*name, tool.name);
                 held.entry(session).or_default().tools += 1;
             }
+            (RowKey::Pool(name), Row::Pool(pool)) => {
+                assert_eq!(*name, pool.name);
+                assert!(pool.version > 0 && pool.created_ms <= pool.updated_ms);
+                pools += 1;
+            }
             (key, row) => panic!("{key:?} holds {row:?}"),
         }
     }
     let head = rows.head().unwrap();
     assert_eq!(head.sessions, sessions.len() as u64);
+    assert_eq!(head.pools, pools);
+    assert!(head.pools_position <= head.position);
     let mut wanted: Vec<_> = sessions
         .values()
         .map(|row| (row.deadline_ms(), row.id.as_str()))
@@ -385,6 +432,7 @@ fn check_rows(rows: &MemoryRows) {
         assert_eq!(session.variables, held.variables.len() as u64);
         assert_eq!(session.programs, held.programs);
         assert_eq!(session.tools, held.tools);
+        assert!(session.bindings.len() <= BINDINGS_PER_SESSION_MAX);
         check_answers(session.answers, &held);
         check_variables(session, &held.variables);
     }
@@ -429,6 +477,8 @@ fn check_events(events: &[Event]) {
     // Positions of a variable's versions; `None` once it is deleted.
     let mut versions: BTreeMap<&str, Option<Vec<u64>>> = BTreeMap::new();
     let mut optimizations = BTreeSet::new();
+    let mut pools: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut bound: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut time_ms = 0;
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event.position, number as u64 + 1);
@@ -440,6 +490,22 @@ fn check_events(events: &[Event]) {
         match &event.payload {
             Payload::SessionDeleted | Payload::SessionExpired { .. } => {
                 revisions.remove(event.session_id.as_str());
+                bound.retain(|(session, _), _| *session != event.session_id);
+            }
+            Payload::PoolPut { name, version, .. } => {
+                let before = pools.insert(name, *version).unwrap_or_default();
+                assert_eq!(*version, before + 1);
+            }
+            Payload::PoolRemoved { name, version } => {
+                assert_eq!(pools.remove(name.as_str()), Some(*version));
+            }
+            Payload::WorkerBound { pool, worker, .. } => {
+                let before = bound.insert((&event.session_id, pool), worker);
+                assert_ne!(before, Some(worker.as_str()), "bound twice");
+            }
+            Payload::WorkerUnbound { pool, worker, .. } => {
+                let before = bound.remove(&(event.session_id.as_str(), pool.as_str()));
+                assert_eq!(before, Some(worker.as_str()));
             }
             #[rustfmt::skip]
             Payload::VariableRegistered { id, version, past, .. }
@@ -548,8 +614,12 @@ fn any_value() -> impl Strategy<Value = Value> {
 fn arbitrary_body() -> impl Strategy<Value = Body> {
     let session = prop_oneof![3 => Just("s".to_owned()), 1 => any_text()];
     let texts = [(); 5].map(|()| any_text());
-    (0..18u8, session, texts, any_value(), any::<u64>()).prop_map(
-        |(which, session_id, [a, b, c, d, e], value, number)| {
+    (0..20u8, session, texts, any_value(), any::<u64>()).prop_map(
+        |(which, session_id, texts, value, number)| {
+            if which > 17 {
+                return arbitrary_work(session_id, texts, number);
+            }
+            let [a, b, c, d, e] = texts;
             let entries = || BTreeMap::from([(d.clone(), e.clone())]);
             match which {
                 0 => Body::CreateSession(CreateSession {
@@ -662,6 +732,59 @@ fn arbitrary_body() -> impl Strategy<Value = Body> {
     )
 }
 
+fn arbitrary_work(session_id: String, texts: [String; 5], number: u64) -> Body {
+    let [a, b, c, d, e] = texts;
+    match number % 8 {
+        0 => Body::PutPool(PutPool {
+            name: a,
+            definition_json: b,
+            expected_version: number / 8 % 3,
+            create_only: number % 16 == 0,
+        }),
+        1 => remove_pool(&a),
+        2 => Body::BindWorker(BindWorker {
+            session_id,
+            pool: a,
+            node: number,
+            worker: b,
+            replaces: c,
+        }),
+        3 => unbind(&session_id, &a, &b),
+        4 => Body::StartCall(CallStart {
+            of_session: a,
+            pool: b,
+            tool: c,
+            idempotency_key: d,
+            arguments_digest: e.into_bytes(),
+            deadline_ms: number,
+            ..call_start(&session_id, "c")
+        }),
+        5 => Body::EndCall(CallEnd {
+            worker: a,
+            tool: b,
+            outcome: c,
+            error_type: d,
+            result: e.into_bytes(),
+            duration_us: number,
+            ..call_end(&session_id, "c")
+        }),
+        6 => Body::PutChunks(CallChunks {
+            of_session: a,
+            first: number,
+            chunks: vec![b.into_bytes(), c.into_bytes()],
+            ..call_chunks(&session_id, &d)
+        }),
+        _ => record(vec![CallRecord {
+            session_id,
+            pool: a,
+            tool: b,
+            principal: c,
+            error_type: d,
+            ..call_record(&e)
+        }]),
+    }
+}
+
 proptest! {
     #[test]
     fn rows_and_events_keep_their_shape(acts in prop::collection::vec(act(), 1..60)) {
@@ -708,7 +831,7 @@ proptest! {
         let left = machine.keys().into_iter().filter(|key| match key {
             RowKey::Head => false,
             RowKey::Request(session, ..) | RowKey::Program(session, _) => !session.is_empty(),
-            RowKey::ProgramDeadline(..) => false,
+            RowKey::ProgramDeadline(..) | RowKey::Pool(_) => false,
             _ => true,
         });
         prop_assert_eq!(left.collect::<Vec<_>>(), vec![]);
@@ -798,6 +921,14 @@ fn the_laws_see_every_event_and_every_refusal() {
         "ProgramDeleted",
         "ProgramExpired",
         "ToolsRegistered",
+        "PoolPut",
+        "PoolRemoved",
+        "WorkerBound",
+        "WorkerUnbound",
+        "CallStarted",
+        "CallEnded",
+        "CallChunksPut",
+        "CallsRecorded",
         "invalid",
         "not_found",
         "already_exists",

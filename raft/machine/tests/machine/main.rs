@@ -3,11 +3,14 @@
 
 mod access;
 mod batches;
+mod bindings;
+mod calls;
 mod dependencies;
 mod history;
 mod imports;
 mod laws;
 mod optimizations;
+mod pools;
 mod programs;
 mod requests;
 mod rollback;

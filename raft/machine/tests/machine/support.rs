@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use num_bigint::BigInt;
 use snakepit_machine::{
-    AddDependency, Answer, Body, Cause, Changes, Command, CreateSession, DeleteProgram,
-    DeleteSession, DeleteVariable, Event, ExpireProgram, ExpireSession, HeadRow, ImportSession,
-    ImportedProgram, ImportedVariable, Kept, Limits, LogPoint, MemoryRows, Origin, Outcome,
-    Overlay, Past, Payload, Principal, ProgramRow, PutProgram, RegisterTools, RegisterVariable,
-    Rejection, RejectionKind, RemoveDependency, RollbackVariable, Row, RowKey, RowPrefix, RowsExt,
-    SessionConfig, SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization,
-    StopOptimization, TouchSession, Value, VariableRow, replay, step,
+    AddDependency, Answer, BindWorker, Body, CallChunks, CallEnd, CallRecord, CallStart, Cause,
+    Changes, Command, CreateSession, DeleteProgram, DeleteSession, DeleteVariable, Event,
+    ExpireProgram, ExpireSession, HeadRow, ImportSession, ImportedProgram, ImportedVariable, Kept,
+    Limits, LogPoint, MemoryRows, Origin, Outcome, Overlay, Past, Payload, Principal, ProgramRow,
+    PutPool, PutProgram, RecordCalls, RegisterTools, RegisterVariable, Rejection, RejectionKind,
+    RemoveDependency, RemovePool, RollbackVariable, Row, RowKey, RowPrefix, RowsExt, SessionConfig,
+    SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization, StopOptimization,
+    TouchSession, UnbindWorker, Value, VariableRow, replay, step,
 };
 
 /// The life of a test's session, in milliseconds; a tenth of it is a round number.
@@ -371,6 +372,114 @@ pub fn register_tools(session_id: &str, worker_id: &str, tools: &[(&str, &[u8])]
     })
 }
 
+pub fn put_pool(name: &str, definition_json: &str) -> Body {
+    Body::PutPool(PutPool {
+        name: name.into(),
+        definition_json: definition_json.into(),
+        expected_version: 0,
+        create_only: false,
+    })
+}
+
+pub fn remove_pool(name: &str) -> Body {
+    Body::RemovePool(RemovePool { name: name.into() })
+}
+
+/// To a worker of node 2, in place of another one where there is a name.
+pub fn bind(session_id: &str, pool: &str, worker: &str, replaces: &str) -> Body {
+    Body::BindWorker(BindWorker {
+        session_id: session_id.into(),
+        pool: pool.into(),
+        node: 2,
+        worker: worker.into(),
+        replaces: replaces.into(),
+    })
+}
+
+pub fn unbind(session_id: &str, pool: &str, worker: &str) -> Body {
+    Body::UnbindWorker(UnbindWorker {
+        session_id: session_id.into(),
+        pool: pool.into(),
+        worker: worker.into(),
+    })
+}
+
+/// A call whose event is of that session, or of none.
+pub fn call_start(session_id: &str, call_id: &str) -> CallStart {
+    CallStart {
+        session_id: session_id.into(),
+        of_session: "s".into(),
+        call_id: call_id.into(),
+        pool: "p".into(),
+        tool: "train".into(),
+        tool_version: "1.2".into(),
+        idempotency_key: "key".into(),
+        arguments: b"arguments".to_vec(),
+        arguments_digest: vec![1; 32],
+        deadline_ms: 30_000,
+        attempt: 1,
+    }
+}
+
+/// That call, run well.
+pub fn call_end(session_id: &str, call_id: &str) -> CallEnd {
+    CallEnd {
+        session_id: session_id.into(),
+        of_session: "s".into(),
+        call_id: call_id.into(),
+        pool: "p".into(),
+        tool: "train".into(),
+        worker: "w".into(),
+        node: 2,
+        outcome: "ok".into(),
+        error_type: String::new(),
+        result: b"result".to_vec(),
+        result_digest: vec![2; 32],
+        duration_us: 70_000,
+        queued_us: 300,
+        chunks: 5,
+        attempts: 1,
+        idempotency_key: "key".into(),
+    }
+}
+
+/// Two chunks of its stream.
+pub fn call_chunks(session_id: &str, call_id: &str) -> CallChunks {
+    CallChunks {
+        session_id: session_id.into(),
+        of_session: "s".into(),
+        call_id: call_id.into(),
+        batch: 1,
+        first: 3,
+        chunks: vec![b"three".to_vec(), Vec::new()],
+    }
+}
+
+pub fn call_record(call_id: &str) -> CallRecord {
+    CallRecord {
+        call_id: call_id.into(),
+        session_id: "s".into(),
+        pool: "p".into(),
+        tool: "train".into(),
+        tool_version: "1.2".into(),
+        worker: "w".into(),
+        node: 2,
+        principal: "ada".into(),
+        request_id: "r".into(),
+        outcome: "raised".into(),
+        error_type: "ValueError".into(),
+        arguments_digest: vec![1; 32],
+        result_digest: vec![2; 32],
+        started_ms: T0,
+        duration_us: 70_000,
+        queued_us: 300,
+    }
+}
+
+pub fn record(calls: Vec<CallRecord>) -> Body {
+    Body::RecordCalls(RecordCalls { calls })
+}
+
 pub fn import(
     session_id: &str,
     variables: Vec<(&str, ImportedVariable)>,
@@ -492,6 +601,7 @@ pub fn new_session(session_id: &str, time_ms: u64) -> SessionRow {
         programs: 0,
         tools: 0,
         locked: BTreeSet::new(),
+        bindings: BTreeMap::new(),
     }
 }
 

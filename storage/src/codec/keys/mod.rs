@@ -4,6 +4,7 @@
 
 pub mod deadline;
 pub mod log;
+pub mod pool;
 pub mod position;
 pub mod program;
 pub mod request;
@@ -39,11 +40,13 @@ pub enum RowColumn {
     ProgramDeadlines = 6,
     /// Registered tools by session and name.
     Tools = 7,
+    /// Pools of the cluster by name.
+    Pools = 8,
 }
 
 impl RowColumn {
     /// All of them, in canonical order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Head,
         Self::Sessions,
         Self::Variables,
@@ -52,6 +55,7 @@ impl RowColumn {
         Self::Programs,
         Self::ProgramDeadlines,
         Self::Tools,
+        Self::Pools,
     ];
 }
 
@@ -70,6 +74,7 @@ pub fn row_key(key: &RowKey) -> Result<(RowColumn, Vec<u8>), CodecError> {
             (RowColumn::ProgramDeadlines, deadline::encode(*time_ms, id))
         }
         RowKey::Tool(id, name) => (RowColumn::Tools, tool::encode(id, name)?),
+        RowKey::Pool(name) => (RowColumn::Pools, pool::encode(name)),
     })
 }
 
@@ -99,6 +104,7 @@ pub fn decode_row_key(column: RowColumn, bytes: &[u8]) -> Result<RowKey, CodecEr
             let (id, name) = tool::decode(bytes)?;
             RowKey::Tool(id.to_owned(), name.to_owned())
         }
+        RowColumn::Pools => RowKey::Pool(pool::decode(bytes)?.to_owned()),
         RowColumn::Deadlines => {
             let (time_ms, id) = deadline::decode(bytes)?;
             RowKey::Deadline(time_ms, id.to_owned())

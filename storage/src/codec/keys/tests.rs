@@ -20,6 +20,7 @@ fn key() -> impl Strategy<Value = RowKey> {
         (id(), id()).prop_map(|(id, program)| RowKey::Program(id, program)),
         (any::<u64>(), id()).prop_map(|(time, id)| RowKey::ProgramDeadline(time, id)),
         (id(), id()).prop_map(|(id, name)| RowKey::Tool(id, name)),
+        id().prop_map(RowKey::Pool),
     ]
 }
 
@@ -49,6 +50,7 @@ proptest! {
     fn names_sort(session in id(), a in id(), b in id()) {
         let order = a.cmp(&b);
         prop_assert_eq!(session::encode(&a).cmp(&session::encode(&b)), order);
+        prop_assert_eq!(pool::encode(&a).cmp(&pool::encode(&b)), order);
         let names = [&a, &b].map(|name| variable::encode(&session, name).unwrap());
         prop_assert_eq!(names[0].cmp(&names[1]), order);
     }

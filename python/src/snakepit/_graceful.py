@@ -31,41 +31,41 @@ _REDACTED: Final = "***"
 _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer)\s+[A-Za-z0-9._~+/=-]+"), r"\1 " + _REDACTED),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{6,}"), "sk-" + _REDACTED),
-    (
-        re.compile(
-            r"(?i)([\"']?[\w-]*(?:api[_-]?key|token|secret|password)[\w-]*[\"']?\s*[:=]\s*)"
-            r"(\"[^\"]*\"?|'[^']*'?|[^\s,;)}\]]+)"
-        ),
-        r"\1" + _REDACTED,
-    ),
 )
+# A name, and what stands between it and its value. Possessive, so that long texts take linear time.
+_NAMED: Final = re.compile(r"(?<![\w-])([\w-]++)[\"']?\s*+[:=]\s*+")
+_SECRET_NAME: Final = re.compile(r"(?i)api[_-]?key|token|secret|password")
+_VALUE: Final = re.compile(r"\"[^\"]*\"?|'[^']*'?|[^\s,;)}\]]+")
+_MAYBE: Final = re.compile(r"(?i)bearer|sk-|api|token|secret|password")
 _KEPT: Final = (str, int, float, bool, bytes, bytearray, memoryview, type(None))
 
 
-def to_plain(value: Any, depth: int = DEPTH_MAX) -> Any:
-    """The value, with every object in it that the wire does not know replaced.
+def to_plain(
+    value: Any, depth: int = DEPTH_MAX, *, keeps: Callable[[Any], bool] = lambda _value: False
+) -> Any:
+    """The value, with every object in it that the wire does not know, and `keeps` does not, replaced.
 
     In this order: `model_dump()`, `to_dict()`, `_asdict()`, `tolist()` where it is not too large,
     `isoformat()`, else the mark. Raises Invalid where it is nested too deep or holds itself.
     """
-    if isinstance(value, _KEPT):
+    if isinstance(value, _KEPT) or keeps(value):
         return value
     if depth == 0:
         raise Invalid(f"the value is nested more than {DEPTH_MAX} deep, or contains itself")
     if isinstance(value, Mapping):
-        return {_key(key): to_plain(item, depth - 1) for key, item in value.items()}
+        return {_key(key): to_plain(item, depth - 1, keeps=keeps) for key, item in value.items()}
     # A named tuple says its fields.
     for name in ("model_dump", "to_dict", "_asdict"):
         found = _called(value, name)
         if found is not None:
-            return to_plain(found, depth - 1)
+            return to_plain(found, depth - 1, keeps=keeps)
     if isinstance(value, (list, tuple)):
-        return [to_plain(item, depth - 1) for item in value]
+        return [to_plain(item, depth - 1, keeps=keeps) for item in value]
     if _may_be_listed(value):
         found = _called(value, "tolist")
         if found is not None:
             size = _count(found)
-            return to_plain(found, depth - 1) if size <= _tolist_max() else mark(value)
+            return to_plain(found, depth - 1, keeps=keeps) if size <= _tolist_max() else mark(value)
     found = _called(value, "isoformat")
     return found if isinstance(found, str) else mark(value)
 
@@ -84,9 +84,25 @@ def mark(value: Any) -> dict[str, Any]:
 
 def redact(text: str) -> str:
     """The text without bearer tokens, `sk-` keys, and values that are called key, token, secret, password."""
+    if not _MAYBE.search(text):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return text
+    return _without_named(text)
+
+
+def _without_named(text: str) -> str:
+    kept: list[str] = []
+    done = 0
+    for named in _NAMED.finditer(text):
+        # What is inside of a value that has gone, or names no secret, stays as it is.
+        if named.start() < done or not _SECRET_NAME.search(named[1]):
+            continue
+        value = _VALUE.match(text, named.end())
+        if value is not None:
+            kept += (text[done : named.end()], _REDACTED)
+            done = value.end()
+    return "".join((*kept, text[done:]))
 
 
 def _called(value: Any, name: str) -> Any:

@@ -1,0 +1,24 @@
+"""What a call brings for its tool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snakepit import _values
+from snakepit._proto.worker_v1_pb2 import Call
+from snakepit.errors import Invalid
+
+
+def read(call: Call) -> dict[str, Any]:
+    """A call's arguments. Raises Invalid where one cannot be read."""
+    if not call.binary_parameters:
+        decode = _values.decode
+        return {name: decode(value) for name, value in call.parameters.items()}
+    arguments: dict[str, Any] = {}
+    for name, payload in call.binary_parameters.items():
+        if call.metadata.get(f"binary_format:{name}") == "pickle":
+            raise Invalid(f"the argument {name} is a pickle, which is not read here, for it can run code")
+        arguments[name] = payload
+    for name, value in call.parameters.items():
+        arguments[name] = _values.decode(value, call.binary_parameters.get(name))
+    return arguments

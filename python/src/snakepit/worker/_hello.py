@@ -1,0 +1,43 @@
+"""How a worker introduces itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import snakepit
+from snakepit._proto.worker_v1_pb2 import Hello
+from snakepit.worker._host import Host
+from snakepit.worker._settings import Settings
+
+PROTOCOL: Final = 1
+
+
+def hello(settings: Settings, host: Host, *, held: Iterable[int] | None = None) -> Hello:
+    """The first message of a stream; with the calls that are `held` where it is not the first stream."""
+    return Hello(
+        protocol=PROTOCOL,
+        worker_id=settings.worker_id,
+        token=settings.token,
+        pid=os.getpid(),
+        adapter=settings.adapter,
+        tools=host.specs,
+        slots=settings.slots,
+        credits=settings.credits,
+        python_version=platform.python_version(),
+        sdk_version=snakepit.__version__,
+        concurrency=settings.concurrency or ("thread" if settings.slots > 1 else "process"),
+        gil=has_gil(),
+        held=held or (),
+        again=held is not None,
+    )
+
+
+def has_gil() -> bool:
+    """Whether threads of this interpreter take turns."""
+    # Interpreters before 3.13 cannot be asked, and do.
+    asked: Any = getattr(sys, "_is_gil_enabled", None)
+    return True if asked is None else bool(asked())

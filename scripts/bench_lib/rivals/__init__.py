@@ -1,0 +1,1 @@
+"""Programs that call an empty function, one for each system, in virtual environments of their own."""

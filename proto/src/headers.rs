@@ -14,6 +14,8 @@ pub const LEADER: &str = "x-snakepit-leader";
 pub const ERROR_KIND: &str = "x-snakepit-error-kind";
 /// On errors: `no` where definitely not done, `maybe` where it may have been.
 pub const DONE: &str = "x-snakepit-done";
+/// Names a call of a tool: a repeated one gets the answer of the first one.
+pub const IDEMPOTENCY_KEY: &str = "x-snakepit-idempotency-key";
 /// On callbacks of a worker: the token of the call that makes them.
 pub const CALL_TOKEN: &str = "x-snakepit-call-token";
 /// Follows one piece of work through all hops.

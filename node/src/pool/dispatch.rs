@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::call::{CallContext, CallOutcome, ToolCall};
 use super::endpoint::{Registry, WorkerEndpoint};
 use super::error::CallError;
-use super::pool::{self, Pool};
 use super::place::Place;
+use super::pool::{self, Pool};
 use super::queries::ANY_TOOL;
 use super::seat::Supervisor;
 use super::settings::{MESSAGE_BYTES_MAX, PoolSettings};
@@ -164,7 +164,11 @@ impl Pools {
 
     fn make(&self, settings: PoolSettings) -> Kept {
         let inner = &self.inner;
-        tracing::info!(pool = settings.name, size = settings.size, "the pool begins");
+        tracing::info!(
+            pool = settings.name,
+            size = settings.size,
+            "the pool begins"
+        );
         let pool = self.new_pool(settings, false);
         let supervisor = Supervisor {
             pool: pool.clone(),
@@ -178,8 +182,7 @@ impl Pools {
             supervisor: Some(Arc::new(supervisor)),
             stop: CancellationToken::new(),
         };
-        kept.pool
-            .keep(kept.pool.clone().tend(kept.stop.clone()));
+        kept.pool.keep(kept.pool.clone().tend(kept.stop.clone()));
         kept.resize();
         kept
     }
@@ -294,7 +297,8 @@ impl Pools {
         );
         let limit = deadline.max(Instant::now()) + 2 * STOP_MARGIN;
         for tasks in [&mut ending, &mut leaving] {
-            while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
+            while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {
+            }
             tasks.shutdown().await;
         }
         self.inner.spawner.guard.end();
@@ -456,10 +460,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Without an orderly stop: the tasks end with their set, and their processes with them.
         self.stop.ask(Instant::now());
-        let kept = self
-            .pools
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let kept = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         for kept in kept.iter() {
             kept.stop.cancel();
             kept.pool

@@ -197,9 +197,7 @@ pub(super) fn welcome(settings: &PoolSettings, node_id: u64) -> wire::Welcome {
 /// What a hello says, within what the pool allows.
 pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
     let slots = hello.slots.clamp(1, settings.slots);
-    let credits = hello
-        .credits
-        .clamp(slots, settings.credits().max(slots));
+    let credits = hello.credits.clamp(slots, settings.credits().max(slots));
     About {
         slots: slots as usize,
         credits: credits as usize,
@@ -208,7 +206,9 @@ pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
     }
 }
 
-pub(super) async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<wire::Hello, Status> {
+pub(super) async fn hello(
+    incoming: &mut Streaming<wire::FromWorker>,
+) -> Result<wire::Hello, Status> {
     let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello came"))??;
@@ -269,10 +269,7 @@ pub(super) async fn read(
                 pool.telemetry(telemetry);
             }
             Some(From::Hello(_)) | None => {
-                tracing::warn!(
-                    pool = pool.name(),
-                    "a worker sent what is not known here"
-                );
+                tracing::warn!(pool = pool.name(), "a worker sent what is not known here");
             }
         }
     }

@@ -107,9 +107,7 @@ impl Meters {
                 counter!("snakepit_call_queue_timeouts_total", "pool" => pool.clone()),
             ),
             retried: Count::of(counter!("snakepit_call_retried_total", "pool" => pool.clone())),
-            restarts: Count::of(
-                counter!("snakepit_worker_restarts_total", "pool" => pool.clone()),
-            ),
+            restarts: Count::of(counter!("snakepit_worker_restarts_total", "pool" => pool.clone())),
             queue_seconds: histogram!("snakepit_call_queue_seconds", "pool" => pool.clone()),
             moved: counter!("snakepit_call_moved_total", "pool" => pool.clone()),
             queued: gauge!("snakepit_call_queued", "pool" => pool.clone()),
@@ -199,7 +197,11 @@ impl Meters {
             counter!("snakepit_circuit_switched_total", "pool" => self.pool.clone(), "state" => state)
                 .increment(1);
             if switched.open {
-                tracing::warn!(pool = self.pool, tool = switched.tool, "circuit open: the tool's calls fail one after the other");
+                tracing::warn!(
+                    pool = self.pool,
+                    tool = switched.tool,
+                    "circuit open: the tool's calls fail one after the other"
+                );
             } else {
                 tracing::info!(pool = self.pool, tool = switched.tool, "circuit closed");
             }

@@ -55,7 +55,7 @@ pub use error::{CallError, CallErrorKind};
 pub use link::Outgoing;
 pub use offer::OfferEndpoint;
 pub use queries::{ANY_TOOL, Control, PoolLoad};
-pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings};
+pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings, Start};
 pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
 pub use stream::CallStream;
 

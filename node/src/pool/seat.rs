@@ -123,7 +123,12 @@ impl Supervisor {
         let mut seat = place.seat();
         seat.restarts = seat.restarts.saturating_add(1);
         seat.backing_off = backing_off;
-        if backing_off || seat.link.as_ref().is_some_and(|link| link.closed.is_cancelled()) {
+        if backing_off
+            || seat
+                .link
+                .as_ref()
+                .is_some_and(|link| link.closed.is_cancelled())
+        {
             (seat.pid, seat.link, seat.started) = (0, None, None);
         }
     }
@@ -354,7 +359,12 @@ impl Supervisor {
     }
 
     /// A worker has ended, or shall at once.
-    async fn ended(&self, place: &Place, mut life: Box<Life>, killed: Option<&'static str>) -> Turn {
+    async fn ended(
+        &self,
+        place: &Place,
+        mut life: Box<Life>,
+        killed: Option<&'static str>,
+    ) -> Turn {
         let served = life.ready_at.elapsed();
         if killed.is_none() && life.link.drained() {
             // After its goodbye the adapter cleans up.

@@ -64,18 +64,12 @@ impl WorkerEnvironment<'_> {
                 "SNAKEPIT_MESSAGE_BYTES_MAX",
                 settings.message_bytes_max.to_string().into(),
             ),
-            (
-                "SNAKEPIT_NODE_PID",
-                std::process::id().to_string().into(),
-            ),
+            ("SNAKEPIT_NODE_PID", std::process::id().to_string().into()),
             ("SNAKEPIT_NODE_ID", self.node_id.to_string().into()),
             ("SNAKEPIT_POOL", settings.name.clone().into()),
         ];
         if settings.instance != super::settings::Instance::Adapter {
-            variables.push((
-                "SNAKEPIT_WORKER_INSTANCE",
-                settings.instance.name().into(),
-            ));
+            variables.push(("SNAKEPIT_WORKER_INSTANCE", settings.instance.name().into()));
         }
         variables
     }

@@ -165,12 +165,7 @@ impl State {
     }
 
     /// It came back, with these calls. The others are lost.
-    pub(super) fn rejoin(
-        &mut self,
-        link: &Arc<Link>,
-        held: &[u64],
-        now: Instant,
-    ) -> Option<After> {
+    pub(super) fn rejoin(&mut self, link: &Arc<Link>, held: &[u64], now: Instant) -> Option<After> {
         let mut after = After::default();
         let worker = self.worker_mut(link.key)?;
         worker.link = link.clone();
@@ -508,8 +503,7 @@ impl State {
         for at in 0..self.workers.len() {
             let id = self.workers[at].id.clone();
             while self.workers[at].free() > 0
-                && let Some((key, ticket)) =
-                    self.bound.get_mut(&id).and_then(BTreeMap::pop_first)
+                && let Some((key, ticket)) = self.bound.get_mut(&id).and_then(BTreeMap::pop_first)
             {
                 self.give(at, key, ticket, now, after);
             }
@@ -768,8 +762,14 @@ impl State {
 
     /// Whether a call of that id waits or runs here.
     pub(super) fn has_call(&self, call_id: &str) -> bool {
-        let waits = self.queue.values().chain(self.bound.values().flat_map(BTreeMap::values));
-        let runs = self.workers.iter().flat_map(|worker| worker.running.values());
+        let waits = self
+            .queue
+            .values()
+            .chain(self.bound.values().flat_map(BTreeMap::values));
+        let runs = self
+            .workers
+            .iter()
+            .flat_map(|worker| worker.running.values());
         waits
             .chain(runs.map(|running| &running.ticket))
             .any(|ticket| ticket.context.call_id == call_id)
@@ -806,9 +806,7 @@ impl State {
 
     /// Circuits that are not closed, by tool.
     pub(super) fn circuits(&self) -> impl Iterator<Item = (&String, &Circuit)> {
-        self.circuits
-            .iter()
-            .filter(|(_, circuit)| circuit.opened())
+        self.circuits.iter().filter(|(_, circuit)| circuit.opened())
     }
 }
 

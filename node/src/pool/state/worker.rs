@@ -98,10 +98,7 @@ impl Worker {
     }
 
     pub(super) fn has_room_behind(&self) -> bool {
-        self.open()
-            && self.slow == 0
-            && !self.stalled
-            && self.running.len() < self.about.credits
+        self.open() && self.slow == 0 && !self.stalled && self.running.len() < self.about.credits
     }
 
     pub(in super::super) fn tainted(&self, now: Instant) -> bool {

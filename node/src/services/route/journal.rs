@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use snakepit_machine::{
-    Answer, Body, RECORDED_CALLS_MAX, CallEnd, CallRecord, CallStart, RecordCalls, RejectionKind,
+    Answer, Body, CallEnd, CallRecord, CallStart, RECORDED_CALLS_MAX, RecordCalls, RejectionKind,
 };
 use snakepit_proto::bridge::ExecuteToolResponse;
 use snakepit_proto::headers;
@@ -226,7 +226,10 @@ impl Pending {
         let Err(mpsc::error::TrySendError::Full(record)) = records.try_send(record) else {
             return;
         };
-        if tokio::time::timeout(PATIENCE, records.send(record)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, records.send(record))
+            .await
+            .is_err()
+        {
             metrics::counter!("snakepit_journal_dropped_total").increment(1);
             tracing::error!("a call is not in the log: {RECORDS_WAITING_MAX} others wait to be");
         }
@@ -357,8 +360,7 @@ impl Node {
                     session_id: String::new(),
                     ..end
                 };
-                self.propose_for(call, request_id, Body::EndCall(end))
-                    .await
+                self.propose_for(call, request_id, Body::EndCall(end)).await
             }
             other => other,
         }
@@ -408,7 +410,9 @@ impl Node {
         loop {
             let proposed = async {
                 let mut ask = self.own_ask("")?;
-                Arc::make_mut(&mut ask.origin).request_id.clone_from(&request_id);
+                Arc::make_mut(&mut ask.origin)
+                    .request_id
+                    .clone_from(&request_id);
                 let body = Body::RecordCalls(RecordCalls {
                     calls: calls.clone(),
                 });

@@ -199,9 +199,9 @@ fn told(
 
 fn header(metadata: &MetadataMap, name: &'static str) -> Result<Option<String>, Failure> {
     let value = metadata.get(name).map(|value| value.to_str());
-    let value = value.transpose().map_err(|_| {
-        Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it"))
-    })?;
+    let value = value
+        .transpose()
+        .map_err(|_| Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it")))?;
     Ok(value.map(ToOwned::to_owned))
 }
 

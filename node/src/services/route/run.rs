@@ -76,7 +76,11 @@ impl Node {
         }
     }
 
-    async fn attempt(&self, call: &Routed, target: &Target) -> Result<ExecuteToolResponse, Failure> {
+    async fn attempt(
+        &self,
+        call: &Routed,
+        target: &Target,
+    ) -> Result<ExecuteToolResponse, Failure> {
         let mut call = call.clone();
         call.worker.clone_from(&target.worker);
         match target.node {
@@ -133,9 +137,7 @@ impl Node {
             Failure::Remote(status) => kind_of(status) == Some("worker_lost"),
             _ => false,
         };
-        if gone
-            && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await
-        {
+        if gone && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await {
             tracing::warn!(
                 session_id = call.session(),
                 ?failure,

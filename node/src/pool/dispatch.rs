@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use snakepit_proto::worker::worker_service_server::WorkerServiceServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{CallContext, CallOutcome, ToolCall};
 use super::endpoint::{Registry, WorkerEndpoint};
 use super::error::CallError;
+use super::frames;
 use super::place::Place;
 use super::pool::{self, Pool};
 use super::queries::ANY_TOOL;
 use super::seat::Supervisor;
 use super::settings::{MESSAGE_BYTES_MAX, PoolSettings};
+use super::socket::listen_unix;
 use super::spawn::Spawner;
 use super::state::{CallKey, Reply, split_token};
 use super::stop::Stop;
@@ -54,6 +56,8 @@ pub(super) struct Inner {
     spawner: Arc<Spawner>,
     /// Pools that were removed, until their workers have ended.
     leaving: Mutex<JoinSet<()>>,
+    /// Serves streams of frames.
+    frames: Mutex<Option<AbortHandle>>,
 }
 
 /// A pool and who keeps its workers.
@@ -100,12 +104,27 @@ impl Pools {
             early: Semaphore::new(EARLY_CALLS_MAX),
             spawner: Spawner::start()?,
             leaving: Mutex::default(),
+            frames: Mutex::default(),
         };
         let pools = Self {
             inner: Arc::new(inner),
         };
+        pools.listen()?;
         pools.apply(settings);
         Ok(pools)
+    }
+
+    /// Serve streams of frames until the pools are dropped.
+    fn listen(&self) -> io::Result<()> {
+        let path = frames::beside(self.inner.registry.socket());
+        let listener = listen_unix(&path)?;
+        let served = frames::serve(listener, self.inner.registry.clone());
+        *self
+            .inner
+            .frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(served).abort_handle());
+        Ok(())
     }
 
     /// Have exactly these pools from now on, beside those that other processes offer: new ones start, known
@@ -468,6 +487,13 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Without an orderly stop: the tasks end with their set, and their processes with them.
         self.stop.ask(Instant::now());
+        let frames = self
+            .frames
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(frames) = frames.take() {
+            frames.abort();
+        }
         let kept = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         for kept in kept.iter() {
             kept.stop.cancel();

@@ -182,7 +182,11 @@ impl Meters {
             .increment(1);
         match switched.to {
             Phase::Open => {
-                tracing::warn!(pool, tool, "circuit open: the tool's calls fail one after the other");
+                tracing::warn!(
+                    pool,
+                    tool,
+                    "circuit open: the tool's calls fail one after the other"
+                );
                 events::circuit_opened(pool, switched.failures, tool);
             }
             Phase::HalfOpen => events::circuit_half_open(pool, tool),

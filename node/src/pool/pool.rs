@@ -320,7 +320,10 @@ impl Pool {
         });
         self.workers_changed();
         let settings = self.settings();
-        if !self.offer && self.ready() >= settings.size && !self.initialized.swap(true, Ordering::Relaxed) {
+        if !self.offer
+            && self.ready() >= settings.size
+            && !self.initialized.swap(true, Ordering::Relaxed)
+        {
             events::pool_initialized(&self.name, settings.size, self.began.elapsed());
         }
     }
@@ -440,13 +443,17 @@ impl Pool {
 
     /// Calls that a worker has answered.
     pub(super) fn calls_of(&self, worker: WorkerKey) -> u64 {
-        self.state().worker_mut(worker).map_or(0, |worker| worker.calls)
+        self.state()
+            .worker_mut(worker)
+            .map_or(0, |worker| worker.calls)
     }
 
     /// Calls that a worker has.
     pub(super) fn running_at(&self, worker: WorkerKey) -> usize {
         let mut state = self.state();
-        state.worker_mut(worker).map_or(0, |worker| worker.running())
+        state
+            .worker_mut(worker)
+            .map_or(0, |worker| worker.running())
     }
 
     /// Workers that are connected, or may come back.

@@ -125,7 +125,13 @@ impl Supervisor {
         let mut seat = place.seat();
         seat.restarts = seat.restarts.saturating_add(1);
         let reason = seat.problem.as_deref().unwrap_or("replaced");
-        events::worker_restarted(self.pool.name(), seat.restarts, pause, &seat.worker_id, reason);
+        events::worker_restarted(
+            self.pool.name(),
+            seat.restarts,
+            pause,
+            &seat.worker_id,
+            reason,
+        );
         seat.backing_off = backing_off;
         if backing_off
             || seat

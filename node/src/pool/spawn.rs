@@ -12,6 +12,7 @@ use rustix::process::{Pid, set_child_subreaper};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::frames;
 use super::guard::Guard;
 use super::output::Output;
 use super::process::Process;
@@ -44,6 +45,10 @@ impl WorkerEnvironment<'_> {
         let mut variables: Vec<(&'static str, OsString)> = vec![
             ("SNAKEPIT_PROCESS", "worker".into()),
             ("SNAKEPIT_WORKER_SOCKET", self.socket.into()),
+            (
+                "SNAKEPIT_WORKER_FRAMES",
+                frames::beside(self.socket).into_os_string(),
+            ),
             ("SNAKEPIT_WORKER_TOKEN", self.token.into()),
             ("SNAKEPIT_WORKER_ID", self.worker_id.into()),
             ("SNAKEPIT_WORKER_ADAPTER", settings.adapter.clone().into()),

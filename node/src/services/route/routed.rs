@@ -157,7 +157,9 @@ impl Routed {
             self.traceparent
         };
         if !traceparent.is_empty() {
-            self.request.metadata.insert(TRACEPARENT.into(), traceparent);
+            self.request
+                .metadata
+                .insert(TRACEPARENT.into(), traceparent);
         }
         ToolCall {
             call_id: self.call_id,

@@ -76,7 +76,7 @@ impl Node {
                     attempts += 1;
                 }
                 _ => {
-                    self.note_lost_worker(call, &target, &failure).await;
+                    Box::pin(self.note_lost_worker(call, &target, &failure)).await;
                     return Err(failure);
                 }
             }

@@ -59,6 +59,7 @@ class Settings:
     # None where nothing was asked for.
     concurrency: Concurrency | None
     reconnect_ms: int
+    frames: str
     message_bytes_max: int
     node_pid: int | None
     thread_sensitive: bool
@@ -85,6 +86,7 @@ def from_environment(environment: Mapping[str, str], arguments: Sequence[str]) -
         ),
         instance="worker" if instance == "worker" else "request" if instance else None,
         concurrency=_concurrency(environment, slots),
+        frames=environment.get("SNAKEPIT_WORKER_FRAMES", ""),
         reconnect_ms=_integer(environment, "SNAKEPIT_WORKER_RECONNECT_MS", RECONNECT_MS, 0, RECONNECT_MS_MAX),
         message_bytes_max=_integer(
             environment, "SNAKEPIT_MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, 2**31 - 1

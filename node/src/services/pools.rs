@@ -210,7 +210,9 @@ mod tests {
         let row = |definition: &str| PoolRow {
             name: "default".into(),
             definition_json: definition.into(),
-            ..PoolRow::default()
+            version: 1,
+            created_ms: 0,
+            updated_ms: 0,
         };
         let labels = Labels::default();
         let pools = merge(&file, vec![row(r#"{"adapter": "b", "size": 3}"#)], &labels);

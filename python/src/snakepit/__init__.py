@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from snakepit._ops.tools import CallResult
     from snakepit._optimization import AsyncOptimization, Optimization
     from snakepit._programs import AsyncPrograms, Programs
+    from snakepit._serve import AsyncService, Service, serve, serve_async
     from snakepit._session import Session
     from snakepit._tool import tool
     from snakepit._variable import Dependency, Lock, Registered, Variable
@@ -38,6 +39,7 @@ __all__ = [
     "AsyncClient",
     "AsyncOptimization",
     "AsyncPrograms",
+    "AsyncService",
     "AsyncSession",
     "AsyncWatch",
     "CallResult",
@@ -49,6 +51,7 @@ __all__ = [
     "Program",
     "Programs",
     "Registered",
+    "Service",
     "Session",
     "SessionInfo",
     "SnakepitError",
@@ -64,6 +67,8 @@ __all__ = [
     "connect_async",
     "errors",
     "read_document",
+    "serve",
+    "serve_async",
     "tool",
     "write_document",
 ]
@@ -74,6 +79,7 @@ _HOMES = {
     "AsyncClient": "_aio_client",
     "AsyncOptimization": "_optimization",
     "AsyncPrograms": "_programs",
+    "AsyncService": "_serve",
     "AsyncSession": "_aio_session",
     "AsyncWatch": "_watch",
     "CallResult": "_ops.tools",
@@ -85,6 +91,7 @@ _HOMES = {
     "Program": "_ops.programs",
     "Programs": "_programs",
     "Registered": "_variable",
+    "Service": "_serve",
     "Session": "_session",
     "SessionInfo": "_ops.sessions",
     "SnakepitError": "errors",
@@ -99,6 +106,8 @@ _HOMES = {
     "connect": "_client",
     "connect_async": "_aio_client",
     "read_document": "_document",
+    "serve": "_serve",
+    "serve_async": "_serve",
     "tool": "_tool",
     "write_document": "_document",
 }

@@ -11,13 +11,13 @@ import grpc
 import grpc.aio
 
 from snakepit._endpoints import channel_options
+from snakepit._methods import Metadata
 from snakepit._proto.worker_v1_pb2 import FromWorker, Heartbeat, Hello, ToWorker, Welcome
 from snakepit.errors import Refused, SnakepitError, Unavailable
 from snakepit.worker._dispatcher import Dispatcher
 from snakepit.worker._drain import Drain
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
-from snakepit.worker._settings import Settings
 from snakepit.worker._telemetry import Telemetry
 
 HEARTBEAT_INTERVAL_DEFAULT_MS: Final = 1000
@@ -31,21 +31,31 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 # Which is also how long the socket may take to be connected: a node that starts many workers is busy.
 _PATIENT: Final = {"grpc.min_reconnect_backoff_ms": int(WELCOME_TIMEOUT_S * 1000)}
 # Asked again, the node says the same.
-_FINAL: Final = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
+_FINAL: Final = frozenset(
+    (
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    )
+)
 
 
 class Connection:
     """One connection, from hello to goodbye or to where it breaks."""
 
-    def __init__(self, settings: Settings) -> None:
-        options = dict(channel_options(settings.message_bytes_max)) | _PATIENT
-        self._channel = grpc.aio.insecure_channel(f"unix:{settings.socket}", options=list(options.items()))
+    def __init__(
+        self, target: str, message_bytes_max: int, *, keepalive: bool = False, metadata: Metadata = ()
+    ) -> None:
+        options = dict(channel_options(message_bytes_max, keepalive=keepalive)) | _PATIENT
+        self._channel = grpc.aio.insecure_channel(target, options=list(options.items()))
         connect = self._channel.stream_stream(
             _CONNECT,
             request_serializer=FromWorker.SerializeToString,
             response_deserializer=ToWorker.FromString,
         )
-        self._stream: Any = connect()
+        self._stream: Any = connect(metadata=metadata or None)
 
     async def greet(self, hello: Hello, *, timeout_s: float = WELCOME_TIMEOUT_S) -> Welcome:
         """Say hello, hear the welcome.

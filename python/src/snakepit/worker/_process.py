@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from snakepit.errors import Invalid, SnakepitError
 from snakepit.worker import _life, _output, _settings
@@ -58,9 +58,11 @@ def run(arguments: Sequence[str], *, forked: bool = False) -> NoReturn:
 
 
 def _run(worker: Worker) -> int:
+    # Not run within the handler: a worker's exception would come with that of the import.
     try:
         import uvloop
+
+        run: Callable[[Coroutine[Any, Any, int]], int] = uvloop.run
     except ImportError:
-        return asyncio.run(worker.run())
-    code: int = uvloop.run(worker.run())
-    return code
+        run = asyncio.run
+    return run(worker.run())

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from snakepit._endpoints import channel_options
+from snakepit._methods import Metadata
 from snakepit._proto.worker_v1_pb2 import FromWorker, Heartbeat, Hello, ToWorker, Welcome
 from snakepit.errors import Refused, SnakepitError, Unavailable
 from snakepit.worker._dispatcher import Dispatcher
@@ -18,7 +19,6 @@ from snakepit.worker._drain import Drain
 from snakepit.worker._frames import FrameStream
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
-from snakepit.worker._settings import Settings
 from snakepit.worker._telemetry import Telemetry
 
 HEARTBEAT_INTERVAL_DEFAULT_MS: Final = 1000
@@ -34,25 +34,41 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 # Which is also how long the socket may take to be connected: a node that starts many workers is busy.
 _PATIENT: Final = {"grpc.min_reconnect_backoff_ms": int(WELCOME_TIMEOUT_S * 1000)}
 # Asked again, the node says the same.
-_FINAL: Final = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
+_FINAL: Final = frozenset(
+    (
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    )
+)
 
 
 class Connection:
-    """One connection, from hello to goodbye or to where it breaks; of frames where the settings name a socket."""
+    """One connection, from hello to goodbye or to where it breaks; of frames where `frames` names a socket."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._frames = FrameStream(settings.message_bytes_max + _EXTRA_BYTES) if settings.frames else None
-        self._path = settings.frames
+    def __init__(
+        self,
+        target: str,
+        message_bytes_max: int,
+        *,
+        frames: str = "",
+        keepalive: bool = False,
+        metadata: Metadata = (),
+    ) -> None:
+        self._frames = FrameStream(message_bytes_max + _EXTRA_BYTES) if frames else None
+        self._path = frames
         if self._frames is not None:
             return
-        options = dict(channel_options(settings.message_bytes_max)) | _PATIENT
-        self._channel = grpc.aio.insecure_channel(f"unix:{settings.socket}", options=list(options.items()))
+        options = dict(channel_options(message_bytes_max, keepalive=keepalive)) | _PATIENT
+        self._channel = grpc.aio.insecure_channel(target, options=list(options.items()))
         connect = self._channel.stream_stream(
             _CONNECT,
             request_serializer=FromWorker.SerializeToString,
             response_deserializer=ToWorker.FromString,
         )
-        self._stream: Any = connect()
+        self._stream: Any = connect(metadata=metadata or None)
 
     async def greet(self, hello: Hello, *, timeout_s: float = WELCOME_TIMEOUT_S) -> Welcome:
         """Say hello, hear the welcome.

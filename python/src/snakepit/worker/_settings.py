@@ -21,6 +21,8 @@ SNAKEPIT_LEGACY_RESULTS       `0.4` or `0.13`: results byte for byte as that Sna
 SNAKEPIT_ALLOW_PICKLE         `1`: pickled arguments of old clients are read, where they are lists of numbers
 SNAKEPIT_LOG_LEVEL            debug, info, warning or error; info
 ============================  ==============================================================================
+
+The worker sets SNAKEPIT_WORKER_PID to its own process id, for the processes that its tools start.
 """
 
 from __future__ import annotations
@@ -64,6 +66,11 @@ class Settings:
     node_pid: int | None
     thread_sensitive: bool
     log_level: str
+
+    @property
+    def target(self) -> str:
+        """Where the node is dialled."""
+        return f"unix:{self.socket}"
 
 
 def from_environment(environment: Mapping[str, str], arguments: Sequence[str]) -> Settings:

@@ -135,14 +135,18 @@ def test_pools_and_workers(client: snakepit.Client) -> None:
     assert not client.remove_pool("more")
 
 
+def _crash_until_refused(client: snakepit.Client) -> None:
+    for _ in range(20):
+        with pytest.raises(errors.Unknown):
+            client.call("crash", pool="brittle")
+
+
 def test_an_open_circuit(client: snakepit.Client) -> None:
     client.put_pool("brittle", definition(breaker_failures=1, breaker_reset_ms=60_000))
     ready(client, "brittle")
     began = time.monotonic()
     with pytest.raises(errors.CircuitOpen) as caught:
-        for _ in range(20):
-            with pytest.raises(errors.Unknown):
-                client.call("crash", pool="brittle")
+        _crash_until_refused(client)
     assert 0 < caught.value.retry_after_s <= 60
     assert not caught.value.maybe_done
     assert time.monotonic() - began < 25

@@ -206,13 +206,13 @@ fn pools_are_distinct_and_checked() {
         size,
         ..Default::default()
     };
-    let found = heads(|s| s.pools = vec![pool("a", 1), pool("a", 0)]);
+    let found = heads(|s| s.pools = vec![pool("a", 1), pool("a", 1_025)]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(
         found[0],
         "pool[1].name is \"a\", it must be another name than that of pool[0]"
     );
-    assert!(found[1].starts_with("pool[1].size: 0 "), "{found:?}");
+    assert!(found[1].starts_with("pool[1].size: 1025 "), "{found:?}");
 }
 
 #[test]

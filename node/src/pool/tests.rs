@@ -433,15 +433,24 @@ async fn a_sync_tool_past_its_deadline_is_killed_and_an_async_one_cancelled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_a_call_cancels_it() {
-    let rig = Rig::new(|settings| settings.cancel_grace_ms = 50).await;
+    let rig = Rig::new(|settings| {
+        settings.adapter = "holder".into();
+        settings.cancel_grace_ms = 50;
+    })
+    .await;
     let pid = rig.pools.workers()[0].pid;
-    let pools = rig.pools.clone();
-    let running =
-        tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "60000")])).await });
-    rig.busy().await;
+    let (pools, path) = (rig.pools.clone(), rig.path("mark"));
+    let argument = json(&path);
+    let running = tokio::spawn(async move {
+        let arguments = [("path", argument.as_str()), ("ms", "60000")];
+        pools.call(call("mark_and_sleep", &arguments)).await
+    });
+    eventually("the tool runs", || Path::new(&path).exists().then_some(())).await;
     running.abort();
     eventually("the end of the worker", || (!alive(pid)).then_some(())).await;
-    rig.call("echo", &[("value", "1")]).await.unwrap();
+    let other = json(&rig.path("other"));
+    let arguments = [("path", other.as_str()), ("ms", "0")];
+    rig.call("mark_and_sleep", &arguments).await.unwrap();
     rig.stop().await;
 }
 

@@ -46,7 +46,7 @@ _FINAL: Final = frozenset(
 
 
 class Connection:
-    """One connection, from hello to goodbye or to where it breaks; of frames where `frames` names a socket."""
+    """One connection, from hello to goodbye or to where it breaks; `frames` names a socket for frames."""
 
     def __init__(
         self,

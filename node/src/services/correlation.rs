@@ -52,20 +52,9 @@ pub(super) fn of_headers(metadata: &MetadataMap) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// The id of a call of a tool: its own, else its headers', else a new one. It is in its metadata then, and so
-/// is what follows its trace.
-pub(super) fn of_call(
-    request: &mut impl CallsTool,
-    of_headers: &str,
-    traceparent: &str,
-) -> Result<String, Failure> {
+/// The id of a call of a tool: its own, else its headers', else a new one. It is in its metadata then.
+pub(super) fn of_call(request: &mut impl CallsTool, of_headers: &str) -> Result<String, Failure> {
     let metadata = request.metadata();
-    if !traceparent.is_empty() {
-        metadata.insert(
-            crate::telemetry::trace::TRACEPARENT.to_owned(),
-            traceparent.to_owned(),
-        );
-    }
     if let Some(own) = metadata.get(KEY).filter(|own| !own.is_empty()) {
         check("metadata correlation_id", own)?;
         return Ok(own.clone());
@@ -119,7 +108,7 @@ mod tests {
         if let Some(own) = own {
             request.metadata.insert(KEY.to_owned(), own.to_owned());
         }
-        let id = of_call(&mut request, &of_headers(&metadata)?, "")?;
+        let id = of_call(&mut request, &of_headers(&metadata)?)?;
         Ok((id, request))
     }
 
@@ -145,12 +134,5 @@ mod tests {
             assert!(of(Some(bad), None).is_err(), "{bad:?}");
         }
         assert!(of(None, Some("é")).is_err());
-    }
-
-    #[test]
-    fn the_trace_goes_with_the_call() {
-        let mut request = ExecuteToolRequest::default();
-        of_call(&mut request, "", "00-1-2-01").unwrap();
-        assert_eq!(request.metadata["traceparent"], "00-1-2-01");
     }
 }

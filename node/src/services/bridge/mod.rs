@@ -124,8 +124,7 @@ impl Bridge {
         let prepare = |ask: &mut Ask, message: &mut M, span: &RequestSpan| {
             span.set(keys::TOOL, || message.tool().to_owned());
             span.set(keys::SESSION_ID, || message.session_id().to_owned());
-            ask.correlation_id =
-                correlation::of_call(message, &ask.correlation_id, &ask.traceparent)?;
+            ask.correlation_id = correlation::of_call(message, &ask.correlation_id)?;
             Ok(())
         };
         self.serve(name, request, prepare, |node, ask, message| {

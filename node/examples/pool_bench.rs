@@ -75,6 +75,16 @@ async fn bench(flags: Flags) -> Result<(), Failure> {
     let defaults = pool::PoolSettings::default();
     let own = std::env::current_exe()?.to_string_lossy().into_owned();
     let settings = pool::PoolSettings {
+        start: if flags.python {
+            pool::Start::Fork
+        } else {
+            pool::Start::Spawn
+        },
+        concurrency: if flags.slots > 1 {
+            pool::Concurrency::Thread
+        } else {
+            pool::Concurrency::Process
+        },
         adapter: "snakepit.demo.showcase".into(),
         python: if flags.python {
             defaults.python.clone()

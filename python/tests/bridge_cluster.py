@@ -47,6 +47,16 @@ class Cluster:
         self._channels.append(channel)
         return service.BridgeServiceStub(channel)
 
+    def kill(self, node: int) -> None:
+        """Kill a node (from 1), as a crash would."""
+        self._program("kill", str(node))
+
+    def start(self, node: int) -> None:
+        """Start a node that was killed, and wait until it is ready."""
+        self._program("start", str(node))
+        record = json.loads((Path(self._folder.name) / "cluster.json").read_text())
+        self._pids += [one["process"]["pid"] for one in record["nodes"]]
+
     def logs(self) -> str:
         found = sorted(Path(self._folder.name).glob("node-*/log"))
         return "\n".join(f"--- {path.parent.name}\n{path.read_text()[-4000:]}" for path in found)

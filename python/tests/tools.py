@@ -8,6 +8,7 @@ import gc
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -296,6 +297,14 @@ def facts(name: str) -> dict[str, Any]:
         "collects": gc.isenabled(),
         "random": random.random(),
     }
+
+
+@tool
+def child_environment(name: str) -> str:
+    """What a process that this tool starts has in its environment."""
+    program = "import os, sys; print(os.environ.get(sys.argv[1], ''))"
+    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def not_a_tool() -> None:

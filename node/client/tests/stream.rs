@@ -2,7 +2,7 @@
 
 mod fake;
 
-use fake::Fake;
+use fake::{Chunks, Fake};
 use futures_util::StreamExt as _;
 use snakepit_client::{CallRequest, Client, ClientError, ClientOptions};
 use snakepit_proto::bridge::ToolChunk;
@@ -23,8 +23,8 @@ fn broken() -> Result<ToolChunk, Status> {
 
 /// Two nodes, each with what its streams give, and the numbers and the error that a call has from them.
 async fn call(
-    first: Vec<Vec<Result<ToolChunk, Status>>>,
-    second: Vec<Vec<Result<ToolChunk, Status>>>,
+    first: Vec<Chunks>,
+    second: Vec<Chunks>,
     request: CallRequest,
 ) -> (Vec<u64>, Option<ClientError>, Fake) {
     let (one, at_one) = Fake::start([]).await;

@@ -9,22 +9,25 @@ use std::time::{Duration, Instant};
 
 use snakepit_proto::worker::worker_service_server::WorkerServiceServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{CallContext, CallOutcome, ToolCall};
 use super::endpoint::{Registry, WorkerEndpoint};
 use super::error::CallError;
-use super::pool::{self, Pool};
+use super::frames;
 use super::place::Place;
+use super::pool::{self, Pool};
 use super::queries::ANY_TOOL;
 use super::seat::Supervisor;
 use super::settings::{MESSAGE_BYTES_MAX, PoolSettings};
+use super::socket::listen_unix;
 use super::spawn::Spawner;
 use super::state::{CallKey, Reply, split_token};
 use super::stop::Stop;
 use super::stream::CallStream;
 use super::zygote::Zygote;
+use crate::telemetry::events;
 
 /// Room in the server's messages for the frame around what fills them, in bytes.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -53,6 +56,8 @@ pub(super) struct Inner {
     spawner: Arc<Spawner>,
     /// Pools that were removed, until their workers have ended.
     leaving: Mutex<JoinSet<()>>,
+    /// Serves streams of frames.
+    frames: Mutex<Option<AbortHandle>>,
 }
 
 /// A pool and who keeps its workers.
@@ -99,12 +104,27 @@ impl Pools {
             early: Semaphore::new(EARLY_CALLS_MAX),
             spawner: Spawner::start()?,
             leaving: Mutex::default(),
+            frames: Mutex::default(),
         };
         let pools = Self {
             inner: Arc::new(inner),
         };
+        pools.listen()?;
         pools.apply(settings);
         Ok(pools)
+    }
+
+    /// Serve streams of frames until the pools are dropped.
+    fn listen(&self) -> io::Result<()> {
+        let path = frames::beside(self.inner.registry.socket());
+        let listener = listen_unix(&path)?;
+        let served = frames::serve(listener, self.inner.registry.clone());
+        *self
+            .inner
+            .frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(served).abort_handle());
+        Ok(())
     }
 
     /// Have exactly these pools from now on, beside those that other processes offer: new ones start, known
@@ -164,7 +184,11 @@ impl Pools {
 
     fn make(&self, settings: PoolSettings) -> Kept {
         let inner = &self.inner;
-        tracing::info!(pool = settings.name, size = settings.size, "the pool begins");
+        tracing::info!(
+            pool = settings.name,
+            size = settings.size,
+            "the pool begins"
+        );
         let pool = self.new_pool(settings, false);
         let supervisor = Supervisor {
             pool: pool.clone(),
@@ -178,8 +202,7 @@ impl Pools {
             supervisor: Some(Arc::new(supervisor)),
             stop: CancellationToken::new(),
         };
-        kept.pool
-            .keep(kept.pool.clone().tend(kept.stop.clone()));
+        kept.pool.keep(kept.pool.clone().tend(kept.stop.clone()));
         kept.resize();
         kept
     }
@@ -294,7 +317,8 @@ impl Pools {
         );
         let limit = deadline.max(Instant::now()) + 2 * STOP_MARGIN;
         for tasks in [&mut ending, &mut leaving] {
-            while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
+            while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {
+            }
             tasks.shutdown().await;
         }
         self.inner.spawner.guard.end();
@@ -437,7 +461,14 @@ impl Kept {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         let limit = deadline.max(Instant::now()) + STOP_MARGIN;
+        let (name, processes, began) = (self.pool.name(), self.pool.workers(), Instant::now());
+        events::cleanup_start(name, processes);
         while let Ok(Some(_)) = tokio::time::timeout_at(limit.into(), tasks.join_next()).await {}
+        if tasks.is_empty() {
+            events::cleanup_success(name, processes, began.elapsed());
+        } else {
+            events::cleanup_timeout(name, tasks.len(), began.elapsed());
+        }
         // What is left of them drops its process, and that kills its group.
         tasks.shutdown().await;
         if let Some(supervisor) = &self.supervisor {
@@ -456,10 +487,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Without an orderly stop: the tasks end with their set, and their processes with them.
         self.stop.ask(Instant::now());
-        let kept = self
-            .pools
+        let frames = self
+            .frames
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
+        if let Some(frames) = frames.take() {
+            frames.abort();
+        }
+        let kept = self.pools.get_mut().unwrap_or_else(PoisonError::into_inner);
         for kept in kept.iter() {
             kept.stop.cancel();
             kept.pool

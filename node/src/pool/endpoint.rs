@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{Stream, StreamExt as _};
 use snakepit_proto::worker as wire;
 use snakepit_proto::worker::from_worker::Message as From;
 use snakepit_proto::worker::worker_service_server::WorkerService;
@@ -150,8 +151,19 @@ impl WorkerService for WorkerEndpoint {
     ) -> Result<Response<Outgoing>, Status> {
         let mut incoming = request.into_inner();
         let hello = hello(&mut incoming).await?;
+        let (pool, link, outgoing) = self.registry.let_in(hello)?;
+        tokio::spawn(read(incoming, pool, link, true));
+        Ok(Response::new(outgoing))
+    }
+}
+
+impl Registry {
+    /// Let a worker in that has said hello, whatever its stream is made of.
+    pub(super) fn let_in(
+        &self,
+        hello: wire::Hello,
+    ) -> Result<(Arc<Pool>, Arc<Link>, Outgoing), Status> {
         let admission = self
-            .registry
             .admit(&hello.worker_id, &hello.token, hello.again)
             .ok_or_else(|| {
                 Status::permission_denied(
@@ -160,7 +172,7 @@ impl WorkerService for WorkerEndpoint {
             })?;
         let (pool, link) = (admission.pool, admission.link);
         let settings = pool.settings();
-        let welcome = welcome(&settings, self.registry.node_id());
+        let welcome = welcome(&settings, self.node_id());
         if admission.links.try_send(link.clone()).is_err() {
             return Err(Status::unavailable("the worker is no longer wanted"));
         }
@@ -179,8 +191,7 @@ impl WorkerService for WorkerEndpoint {
             );
         }
         let outgoing = Outgoing::new(pool.clone(), link.clone(), welcome);
-        tokio::spawn(read(incoming, pool, link, true));
-        Ok(Response::new(outgoing))
+        Ok((pool, link, outgoing))
     }
 }
 
@@ -197,9 +208,7 @@ pub(super) fn welcome(settings: &PoolSettings, node_id: u64) -> wire::Welcome {
 /// What a hello says, within what the pool allows.
 pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
     let slots = hello.slots.clamp(1, settings.slots);
-    let credits = hello
-        .credits
-        .clamp(slots, settings.credits().max(slots));
+    let credits = hello.credits.clamp(slots, settings.credits().max(slots));
     About {
         slots: slots as usize,
         credits: credits as usize,
@@ -208,10 +217,14 @@ pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
     }
 }
 
-pub(super) async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<wire::Hello, Status> {
-    let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message())
+/// The first message of a stream, which must be a hello.
+pub(super) async fn hello(
+    incoming: &mut (impl Stream<Item = Result<wire::FromWorker, Status>> + Unpin),
+) -> Result<wire::Hello, Status> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.next())
         .await
-        .map_err(|_| Status::deadline_exceeded("no hello came"))??;
+        .map_err(|_| Status::deadline_exceeded("no hello came"))?
+        .transpose()?;
     let Some(wire::FromWorker {
         message: Some(From::Hello(hello)),
     }) = first
@@ -232,13 +245,13 @@ pub(super) async fn hello(incoming: &mut Streaming<wire::FromWorker>) -> Result<
 /// Carry what the worker sends, to the end of its stream. Ends with the worker, or when the node kills it.
 /// One that may come back keeps its calls for a while.
 pub(super) async fn read(
-    mut incoming: Streaming<wire::FromWorker>,
+    mut incoming: impl Stream<Item = Result<wire::FromWorker, Status>> + Unpin,
     pool: Arc<Pool>,
     link: Arc<Link>,
     may_come_back: bool,
 ) {
     let worker = link.key;
-    while let Ok(Some(message)) = incoming.message().await {
+    while let Some(Ok(message)) = incoming.next().await {
         pool.meters.messages_in.increment(1);
         match message.message {
             Some(From::Results(results)) => {
@@ -269,10 +282,7 @@ pub(super) async fn read(
                 pool.telemetry(telemetry);
             }
             Some(From::Hello(_)) | None => {
-                tracing::warn!(
-                    pool = pool.name(),
-                    "a worker sent what is not known here"
-                );
+                tracing::warn!(pool = pool.name(), "a worker sent what is not known here");
             }
         }
     }

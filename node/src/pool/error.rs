@@ -71,7 +71,9 @@ pub enum CallError {
         waited_ms: u64,
     },
     /// The pool that was named does not offer the tool.
-    #[error("no pool named {pool} offers tool {tool:?}; hint: see snakepit pool ls and snakepit tool ls")]
+    #[error(
+        "no pool named {pool} offers tool {tool:?}; hint: see snakepit pool ls and snakepit tool ls"
+    )]
     NoSuchPool {
         /// What was asked for.
         pool: String,

@@ -62,7 +62,10 @@ impl Guard {
     /// Whether a child of this process leads a group that is watched over, or is the guard itself.
     pub(super) fn knows(&self, pid: i32) -> bool {
         let inner = self.inner();
-        let shell = inner.shell.as_ref().map(|(child, _)| child.id().cast_signed());
+        let shell = inner
+            .shell
+            .as_ref()
+            .map(|(child, _)| child.id().cast_signed());
         inner.groups.contains(&pid) || shell == Some(pid)
     }
 

@@ -16,7 +16,7 @@
 //! | `snakepit_worker_restarts_total` | counter | workers started in another's place |
 //! | `snakepit_worker_recycled_total` | counter | workers replaced on purpose, by `reason`: age, calls, memory, settings, asked |
 //! | `snakepit_worker_tainted_total` | counter | places tainted by crashes |
-//! | `snakepit_circuit_switched_total` | counter | circuits of tools, by `state` that they went to: open, closed |
+//! | `snakepit_circuit_switched_total` | counter | circuits of tools, by `state` that they went to: open, half_open, closed |
 //! | `snakepit_call_queued` | gauge | calls that wait |
 //! | `snakepit_call_running` | gauge | calls at workers |
 
@@ -24,7 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::state::{After, Ending};
+use super::state::circuit::Phase;
+use super::state::{After, Ending, Switched};
+use crate::telemetry::events;
 
 /// A counter that can also be read.
 struct Count {
@@ -107,9 +109,7 @@ impl Meters {
                 counter!("snakepit_call_queue_timeouts_total", "pool" => pool.clone()),
             ),
             retried: Count::of(counter!("snakepit_call_retried_total", "pool" => pool.clone())),
-            restarts: Count::of(
-                counter!("snakepit_worker_restarts_total", "pool" => pool.clone()),
-            ),
+            restarts: Count::of(counter!("snakepit_worker_restarts_total", "pool" => pool.clone())),
             queue_seconds: histogram!("snakepit_call_queue_seconds", "pool" => pool.clone()),
             moved: counter!("snakepit_call_moved_total", "pool" => pool.clone()),
             queued: gauge!("snakepit_call_queued", "pool" => pool.clone()),
@@ -161,12 +161,6 @@ impl Meters {
         counter!("snakepit_worker_tainted_total", "pool" => self.pool.clone()).increment(1);
     }
 
-    /// Events of tools came in.
-    pub(super) fn worker_events(&self, count: usize) {
-        counter!("snakepit_worker_events_total", "pool" => self.pool.clone())
-            .increment(count as u64);
-    }
-
     /// What was counted so far.
     pub(super) fn totals(&self) -> Totals {
         Totals {
@@ -178,6 +172,28 @@ impl Meters {
             queue_timeouts: self.queue_timeouts.get(),
             retried: self.retried.get(),
             restarts: self.restarts.get(),
+        }
+    }
+
+    fn switched(&self, switched: &Switched) {
+        let (pool, tool) = (&self.pool, &switched.tool);
+        let state = switched.to.name();
+        counter!("snakepit_circuit_switched_total", "pool" => pool.clone(), "state" => state)
+            .increment(1);
+        match switched.to {
+            Phase::Open => {
+                tracing::warn!(
+                    pool,
+                    tool,
+                    "circuit open: the tool's calls fail one after the other"
+                );
+                events::circuit_opened(pool, switched.failures, tool);
+            }
+            Phase::HalfOpen => events::circuit_half_open(pool, tool),
+            Phase::Closed => {
+                tracing::info!(pool, tool, "circuit closed");
+                events::circuit_closed(pool, tool);
+            }
         }
     }
 
@@ -195,14 +211,16 @@ impl Meters {
             }
         }
         for switched in &after.switched {
-            let state = if switched.open { "open" } else { "closed" };
-            counter!("snakepit_circuit_switched_total", "pool" => self.pool.clone(), "state" => state)
-                .increment(1);
-            if switched.open {
-                tracing::warn!(pool = self.pool, tool = switched.tool, "circuit open: the tool's calls fail one after the other");
-            } else {
-                tracing::info!(pool = self.pool, tool = switched.tool, "circuit closed");
+            self.switched(switched);
+        }
+        for call in &after.dispatched {
+            let (context, waited) = (&call.context, call.waited);
+            let (tool, correlation) = (&context.tool, &call.correlation_id);
+            if call.queued {
+                events::queue_dequeued(&self.pool, waited, tool, correlation);
             }
+            let (worker, id) = (&context.worker_id, &context.call_id);
+            events::call_dispatched(&self.pool, waited, tool, worker, id, correlation);
         }
         if after.moved > 0 {
             self.moved.increment(after.moved);

@@ -6,7 +6,7 @@
 //! | `dispatch`, `stream`, `queries` | the handle: calls, streams, questions |
 //! | `call`, `error` | what goes in and comes out |
 //! | `pool`, `state` | one pool's calls and workers; `state` is plain data without IO or clocks |
-//! | `endpoint`, `link` | a worker's connection: hello, messages in, messages out |
+//! | `endpoint`, `frames`, `link` | a worker's connection: hello, messages in, messages out |
 //! | `place`, `seat`, `stop` | a place for a worker: start, wait, replace, back off; and the order to stop |
 //! | `spawn`, `zygote`, `process`, `output` | processes, their groups, their end and their log |
 //! | `guard`, `sweep` | that nothing is left behind |
@@ -28,6 +28,7 @@ mod call;
 mod dispatch;
 mod endpoint;
 mod error;
+mod frames;
 mod guard;
 mod link;
 mod meters;
@@ -55,7 +56,7 @@ pub use error::{CallError, CallErrorKind};
 pub use link::Outgoing;
 pub use offer::OfferEndpoint;
 pub use queries::{ANY_TOOL, Control, PoolLoad};
-pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings};
+pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings, Start};
 pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
 pub use stream::CallStream;
 

@@ -87,7 +87,10 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!seat.crashed(3, window, at(0)));
         assert!(!seat.crashed(3, window, at(50)));
-        assert!(!seat.crashed(3, window, at(70)), "the first is too long ago");
+        assert!(
+            !seat.crashed(3, window, at(70)),
+            "the first is too long ago"
+        );
         assert!(seat.crashed(3, window, at(100)));
         assert!(seat.tainted_until(at(159)).is_some());
         assert!(seat.tainted_until(at(160)).is_none());

@@ -1,7 +1,7 @@
 //! One pool: its calls behind a lock, its places for workers, and what is done around the lock.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::settings::{Affinity, PoolSettings};
 use super::state::{
     About, After, CallKey, Reply, STALL, State, TakenBack, Ticket, Wanted, WorkerKey, token,
 };
+use crate::telemetry::events;
 
 /// Room for the frame around a call that fills its message.
 const FRAME_BYTES: usize = 1024;
@@ -47,6 +48,9 @@ pub(super) struct Pool {
     pub(super) tasks: Mutex<JoinSet<()>>,
     /// Whether processes that the node did not start offer its tools.
     pub(super) offer: bool,
+    began: Instant,
+    /// Whether all workers have served.
+    initialized: AtomicBool,
 }
 
 /// How a call was admitted.
@@ -78,6 +82,8 @@ impl Pool {
             lines: Notify::new(),
             tasks: Mutex::default(),
             offer,
+            began: Instant::now(),
+            initialized: AtomicBool::new(false),
         }
     }
 
@@ -179,6 +185,7 @@ impl Pool {
             return Err(CallError::DeadlineExceeded { maybe: false });
         }
         let key = self.number();
+        let told = told(&call);
         let ticket = ticket(key, call, reply, stream, deadline, settings.affinity, now);
         let limit = settings.message_bytes_max - FRAME_BYTES;
         if ticket.bytes > limit {
@@ -193,7 +200,11 @@ impl Pool {
                 Err(error) => (Err(error), After::default()),
             }
         });
-        let waits = waits.inspect_err(|_| self.meters.refused())?;
+        let waits = waits.inspect_err(|error| self.note_refused(error, &told))?;
+        if waits && events::listened() {
+            let queued = self.state().queued();
+            events::queue_enqueued(&self.name, queued, &told.0, &told.1);
+        }
         let queue_deadline = waits.then(|| now + Duration::from_millis(settings.queue_timeout_ms));
         Ok(Admitted {
             key,
@@ -202,11 +213,20 @@ impl Pool {
         })
     }
 
+    fn note_refused(&self, error: &CallError, told: &(String, String)) {
+        self.meters.refused();
+        if let CallError::QueueFull { queued, .. } = error {
+            events::pool_saturated(&self.name, *queued, &told.0, &told.1);
+        }
+    }
+
     /// The queue's timeout: take the call out, and only then say so. None where it is no longer in the queue.
     pub(super) fn queue_timeout(&self, key: CallKey) -> Option<CallError> {
         let ticket = self.state().unqueue(key)?;
         self.meters.queue_timeout();
-        let waited_ms = ticket.admitted.elapsed().as_millis() as u64;
+        let waited = ticket.admitted.elapsed();
+        events::queue_timeout(&self.name, waited, &ticket.context.tool, "");
+        let waited_ms = waited.as_millis() as u64;
         let error = CallError::QueueTimeout {
             pool: self.name.clone(),
             waited_ms,
@@ -299,6 +319,13 @@ impl Pool {
             ((), state.join(link, id, tools, about, tainted_until, now))
         });
         self.workers_changed();
+        let settings = self.settings();
+        if !self.offer
+            && self.ready() >= settings.size
+            && !self.initialized.swap(true, Ordering::Relaxed)
+        {
+            events::pool_initialized(&self.name, settings.size, self.began.elapsed());
+        }
     }
 
     /// A worker's stream has ended without a goodbye.
@@ -351,7 +378,9 @@ impl Pool {
 
     /// Events of a worker's tools.
     pub(super) fn telemetry(&self, telemetry: wire::Telemetry) {
-        self.meters.worker_events(telemetry.events.len());
+        for event in telemetry.events {
+            events::forward(event);
+        }
     }
 
     pub(super) fn heard(&self, worker: WorkerKey, rss_bytes: u64) {
@@ -412,6 +441,21 @@ impl Pool {
             .any(|worker| worker.id == id && !worker.draining)
     }
 
+    /// Calls that a worker has answered.
+    pub(super) fn calls_of(&self, worker: WorkerKey) -> u64 {
+        self.state()
+            .worker_mut(worker)
+            .map_or(0, |worker| worker.calls)
+    }
+
+    /// Calls that a worker has.
+    pub(super) fn running_at(&self, worker: WorkerKey) -> usize {
+        let mut state = self.state();
+        state
+            .worker_mut(worker)
+            .map_or(0, |worker| worker.running())
+    }
+
     /// Workers that are connected, or may come back.
     pub(super) fn workers(&self) -> usize {
         self.state().workers().len()
@@ -445,6 +489,16 @@ impl Pool {
                 () = looked, if !lines => tokio::time::sleep(STALL / 2).await,
             }
             self.replace_silent();
+            self.tell_listened();
+        }
+    }
+
+    /// Have workers send events while somebody listens, and no longer.
+    fn tell_listened(&self) {
+        let listened = events::listened();
+        let links = self.state().tell_listened(listened);
+        for link in links {
+            link.wake();
         }
     }
 
@@ -473,9 +527,21 @@ impl Pool {
             if link.kill("silent") {
                 let silent_ms = silence.as_millis() as u64;
                 tracing::error!(%worker, pool = self.name, silent_ms, "killed: no heartbeat");
+                let missed = silent_ms / settings.heartbeat_interval_ms.max(1);
+                let missed = u32::try_from(missed).unwrap_or(u32::MAX);
+                events::heartbeat_timeout(&self.name, missed, &worker);
             }
         }
     }
+}
+
+/// A call's tool and correlation id, where somebody listens to events.
+fn told(call: &ToolCall) -> (String, String) {
+    if !events::listened() {
+        return Default::default();
+    }
+    let correlation_id = call.metadata.get("correlation_id").cloned();
+    (call.tool.clone(), correlation_id.unwrap_or_default())
 }
 
 fn ticket(

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process,
-    kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group,
+    pidfd_open, waitid,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -117,9 +117,12 @@ impl Process {
         // Its children go with it, however it ended.
         let _ = kill_process_group(self.pid, Signal::KILL);
         let status = Status::of(
-            waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
-                .ok()
-                .flatten(),
+            waitid(
+                WaitId::Pid(self.pid),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+            )
+            .ok()
+            .flatten(),
         );
         self.ended = Some(status);
         self.spawner.guard.remove(self.pid);

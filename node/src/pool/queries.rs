@@ -223,16 +223,20 @@ impl Pools {
     /// How each pool does here.
     pub fn stats(&self) -> Vec<cluster::Pool> {
         let kept = self.kept();
-        kept.iter().map(|kept| stats(self.inner.node_id, &kept.pool)).collect()
+        kept.iter()
+            .map(|kept| stats(self.inner.node_id, &kept.pool))
+            .collect()
     }
 
     /// Wait until each pool has a worker that serves. Never returns where an adapter does not load: give it
     /// a timeout, and ask [`Pools::readiness`] for the reason.
     pub async fn ready(&self) {
         let mut changes = self.inner.changed.subscribe();
-        while !self.kept().iter().all(|kept| {
-            kept.pool.ready() > 0 || kept.pool.settings().size == 0
-        }) {
+        while !self
+            .kept()
+            .iter()
+            .all(|kept| kept.pool.ready() > 0 || kept.pool.settings().size == 0)
+        {
             if changes.changed().await.is_err() {
                 return;
             }
@@ -248,7 +252,10 @@ impl Pools {
             problem: problem(pool),
         };
         let kept = self.kept();
-        let own = kept.iter().map(|kept| &kept.pool).filter(|pool| !pool.offer);
+        let own = kept
+            .iter()
+            .map(|kept| &kept.pool)
+            .filter(|pool| !pool.offer);
         own.map(one).collect()
     }
 }
@@ -297,7 +304,9 @@ fn ms(time: std::time::Duration) -> u64 {
 }
 
 fn problem(pool: &Pool) -> Option<String> {
-    pool.places().iter().find_map(|place| place.seat().trouble())
+    pool.places()
+        .iter()
+        .find_map(|place| place.seat().trouble())
 }
 
 fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
@@ -394,7 +403,9 @@ fn worker(node_id: u64, pool: &Pool, place: usize, seat: &Seat) -> cluster::Work
 fn tell(worker: &mut cluster::Worker, known: &super::state::Worker, now: Instant) {
     worker.running = count(known.running());
     worker.calls = known.calls;
-    worker.python_version.clone_from(&known.about.python_version);
+    worker
+        .python_version
+        .clone_from(&known.about.python_version);
     worker.gil = known.about.gil;
     worker.state = if known.draining {
         "draining"

@@ -18,6 +18,7 @@ use super::pool::Pool;
 use super::process::Process;
 use super::spawn::{Spawner, WorkerEnvironment};
 use super::zygote::Zygote;
+use crate::telemetry::events;
 
 /// How long the reader may take to see the end of a dead worker's stream.
 const READER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -91,7 +92,7 @@ impl Supervisor {
                 Turn::Stopped => break,
                 Turn::Replaced(life) => {
                     next = Some(life);
-                    self.restarted(&place, false);
+                    self.restarted(&place, Duration::ZERO);
                     continue;
                 }
                 Turn::Ended => {
@@ -108,7 +109,7 @@ impl Supervisor {
                     self.pause(crashes)
                 }
             };
-            self.restarted(&place, !pause.is_zero());
+            self.restarted(&place, pause);
             tokio::select! {
                 () = place.stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -118,12 +119,26 @@ impl Supervisor {
         (seat.pid, seat.link, seat.stopped) = (0, None, true);
     }
 
-    fn restarted(&self, place: &Place, backing_off: bool) {
+    fn restarted(&self, place: &Place, pause: Duration) {
         self.pool.meters.restarted();
+        let backing_off = !pause.is_zero();
         let mut seat = place.seat();
         seat.restarts = seat.restarts.saturating_add(1);
+        let reason = seat.problem.as_deref().unwrap_or("replaced");
+        events::worker_restarted(
+            self.pool.name(),
+            seat.restarts,
+            pause,
+            &seat.worker_id,
+            reason,
+        );
         seat.backing_off = backing_off;
-        if backing_off || seat.link.as_ref().is_some_and(|link| link.closed.is_cancelled()) {
+        if backing_off
+            || seat
+                .link
+                .as_ref()
+                .is_some_and(|link| link.closed.is_cancelled())
+        {
             (seat.pid, seat.link, seat.started) = (0, None, None);
         }
     }
@@ -186,6 +201,7 @@ impl Supervisor {
             pid = process.pid(),
             "worker starting"
         );
+        events::worker_spawned(name, &worker_id);
         {
             let mut seat = place.seat();
             seat.backing_off = false;
@@ -245,6 +261,7 @@ impl Supervisor {
             tainted = tainted_until.is_some(),
             "worker ready"
         );
+        events::worker_ready(name, began.elapsed(), &life.worker_id);
         Ok(life)
     }
 
@@ -330,6 +347,7 @@ impl Supervisor {
         let (worker, pool) = (&life.worker_id, self.pool.name());
         tracing::info!(worker, pool, reason, "worker to be replaced");
         self.pool.meters.recycled(reason);
+        events::worker_recycled(pool, self.pool.calls_of(life.link.key), worker, reason);
     }
 
     /// Wait for a worker whose stream broke to dial again. False where it did not.
@@ -354,8 +372,14 @@ impl Supervisor {
     }
 
     /// A worker has ended, or shall at once.
-    async fn ended(&self, place: &Place, mut life: Box<Life>, killed: Option<&'static str>) -> Turn {
+    async fn ended(
+        &self,
+        place: &Place,
+        mut life: Box<Life>,
+        killed: Option<&'static str>,
+    ) -> Turn {
         let served = life.ready_at.elapsed();
+        let lost = self.pool.running_at(life.link.key);
         if killed.is_none() && life.link.drained() {
             // After its goodbye the adapter cleans up.
             let _ = tokio::time::timeout(self.drain_time(place), life.process.exited()).await;
@@ -375,9 +399,12 @@ impl Supervisor {
                 "it ended by itself, {status}; its log: {}",
                 life.process.last_words()
             );
+            events::worker_crash(self.pool.name(), lost, &life.worker_id, &problem);
             self.crashed(place, &life.worker_id, "crashed", problem);
             Turn::Crashed(served)
         };
+        let reason = killed.unwrap_or(if status.clean() { "drained" } else { "crashed" });
+        events::worker_terminated(self.pool.name(), served, &life.worker_id, reason);
         self.leave(&life).await;
         turn
     }
@@ -394,6 +421,8 @@ impl Supervisor {
         self.pool.drain_worker(&life.link, deadline_ms.max(1));
         self.wait_for_end(place, &mut life.process).await;
         self.pool.meters.exit(reason);
+        let served = life.ready_at.elapsed();
+        events::worker_terminated(self.pool.name(), served, &life.worker_id, reason);
         self.leave(&life).await;
         tracing::debug!(
             worker = life.worker_id,
@@ -442,6 +471,8 @@ impl Supervisor {
             seat.crashed(settings.taint_crashes, window, Instant::now())
         };
         if tainted {
+            let period = Duration::from_millis(settings.taint_ms);
+            events::worker_tainted(pool, period, worker, reason);
             let place = place.index;
             tracing::warn!(
                 pool,

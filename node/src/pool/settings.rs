@@ -29,6 +29,7 @@ pub const BUSY_HEARTBEAT_FACTOR: u32 = 12;
 /// Environment variables that the node sets itself.
 const RESERVED: &[&str] = &[
     "SNAKEPIT_WORKER_SOCKET",
+    "SNAKEPIT_WORKER_FRAMES",
     "SNAKEPIT_WORKER_TOKEN",
     "SNAKEPIT_WORKER_ID",
     "SNAKEPIT_WORKER_ADAPTER",

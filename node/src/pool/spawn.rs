@@ -12,6 +12,7 @@ use rustix::process::{Pid, set_child_subreaper};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::frames;
 use super::guard::Guard;
 use super::output::Output;
 use super::process::Process;
@@ -44,6 +45,10 @@ impl WorkerEnvironment<'_> {
         let mut variables: Vec<(&'static str, OsString)> = vec![
             ("SNAKEPIT_PROCESS", "worker".into()),
             ("SNAKEPIT_WORKER_SOCKET", self.socket.into()),
+            (
+                "SNAKEPIT_WORKER_FRAMES",
+                frames::beside(self.socket).into_os_string(),
+            ),
             ("SNAKEPIT_WORKER_TOKEN", self.token.into()),
             ("SNAKEPIT_WORKER_ID", self.worker_id.into()),
             ("SNAKEPIT_WORKER_ADAPTER", settings.adapter.clone().into()),
@@ -64,18 +69,12 @@ impl WorkerEnvironment<'_> {
                 "SNAKEPIT_MESSAGE_BYTES_MAX",
                 settings.message_bytes_max.to_string().into(),
             ),
-            (
-                "SNAKEPIT_NODE_PID",
-                std::process::id().to_string().into(),
-            ),
+            ("SNAKEPIT_NODE_PID", std::process::id().to_string().into()),
             ("SNAKEPIT_NODE_ID", self.node_id.to_string().into()),
             ("SNAKEPIT_POOL", settings.name.clone().into()),
         ];
         if settings.instance != super::settings::Instance::Adapter {
-            variables.push((
-                "SNAKEPIT_WORKER_INSTANCE",
-                settings.instance.name().into(),
-            ));
+            variables.push(("SNAKEPIT_WORKER_INSTANCE", settings.instance.name().into()));
         }
         variables
     }

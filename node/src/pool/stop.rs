@@ -29,7 +29,6 @@ impl Stop {
         self.token.cancelled().await;
     }
 
-
     /// None where no order was given.
     pub(super) fn deadline(&self) -> Option<Instant> {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)

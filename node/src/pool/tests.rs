@@ -32,13 +32,6 @@ def mark_and_sleep(path: str, ms: float) -> int:
         file.write('x')
     time.sleep(ms / 1000)
     return os.getpid()
-
-@tool('Die the first time, return the second.', idempotent=True)
-def die_once(path: str) -> str:
-    if not os.path.exists(path):
-        open(path, 'w').close()
-        os._exit(9)
-    return 'alive'
 ";
 
 fn python() -> String {
@@ -292,13 +285,71 @@ async fn a_call_killed_from_outside_may_be_done_and_runs_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idempotent_call_runs_again_once() {
-    let rig = Rig::new(|settings| settings.adapter = "holder".into()).await;
-    let outcome = rig
-        .call("die_once", &[("path", &json(&rig.path("mark")))])
-        .await
-        .unwrap();
-    assert_eq!(value(&outcome), "\"alive\"");
+async fn a_restarted_worker_has_a_successor_before_it_goes() {
+    let rig = Rig::new(|_| {}).await;
+    let before = rig.pools.workers()[0].id.clone();
+    let pools = rig.pools.clone();
+    let running = tokio::spawn(async move { pools.call(call("sleep_ms", &[("ms", "300")])).await });
+    rig.busy().await;
+    assert_eq!(
+        rig.pools.control(Control::Restart, "", "test"),
+        [before.clone()]
+    );
+    let least = std::cell::Cell::new(1);
+    eventually("the successor", || {
+        least.set(least.get().min(rig.pools.readiness()[0].ready));
+        (rig.pools.workers()[0].id != before).then_some(())
+    })
+    .await;
+    assert_eq!(least.get(), 1, "the pool was never without a worker");
+    assert!(running.await.unwrap().unwrap().success);
+    rig.call("echo", &[("value", "1")]).await.unwrap();
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_can_be_started_without_a_fork() {
+    let rig = Rig::new(|settings| settings.start = Start::Spawn).await;
+    rig.call("echo", &[("value", "1")]).await.unwrap();
+    let error = rig.call("kill_self", &[]).await.unwrap_err();
+    assert!(error.maybe_done());
+    rig.call("echo", &[("value", "1")]).await.unwrap();
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pools_come_change_and_go() {
+    let rig = Rig::new(|_| {}).await;
+    let of = |name: &str, size| PoolSettings {
+        name: name.into(),
+        adapter: "snakepit.demo.showcase".into(),
+        python: python(),
+        size,
+        ..Default::default()
+    };
+    let test = of("test", 1);
+    rig.pools.apply(vec![test.clone(), of("more", 2)]);
+    tokio::time::timeout(SOON, rig.pools.ready()).await.unwrap();
+    let ready = |name: &str| {
+        let found = rig
+            .pools
+            .readiness()
+            .into_iter()
+            .find(|pool| pool.pool == name);
+        found.map(|pool| pool.ready)
+    };
+    eventually("two workers", || (ready("more") == Some(2)).then_some(())).await;
+    rig.pools.apply(vec![test.clone(), of("more", 1)]);
+    eventually("one of them", || (ready("more") == Some(1)).then_some(())).await;
+    let named = ToolCall {
+        pool: "more".into(),
+        ..call("echo", &[("value", "1")])
+    };
+    assert_eq!(rig.pools.call(named.clone()).await.unwrap().pool, "more");
+    rig.pools.apply(vec![test]);
+    assert_eq!(ready("more"), None);
+    let error = rig.pools.call(named).await.unwrap_err();
+    assert!(matches!(error, CallError::NoSuchPool { .. }), "{error}");
     rig.stop().await;
 }
 
@@ -599,7 +650,11 @@ async fn a_stranger_is_not_let_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_slots_run_several_calls() {
-    let rig = Rig::new(|settings| settings.slots = 4).await;
+    let rig = Rig::new(|settings| {
+        settings.slots = 4;
+        settings.concurrency = Concurrency::Thread;
+    })
+    .await;
     let began = Instant::now();
     let calls: Vec<_> = (0..4)
         .map(|_| {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, sendmsg, socketpair,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    sendmsg, socketpair,
 };
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,12 @@ impl Zygote {
             running.fork(&self.spawner, settings, environment),
         )
         .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the fork took too long")));
+        .unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the fork took too long",
+            ))
+        });
         if forked.is_ok() {
             *held = Some(running);
         }
@@ -133,7 +138,10 @@ impl Running {
             other => {
                 let status = process.end().await;
                 let words = process.last_words();
-                let reason = other.err().map(|error| format!("{error}; ")).unwrap_or_default();
+                let reason = other
+                    .err()
+                    .map(|error| format!("{error}; "))
+                    .unwrap_or_default();
                 Err(io::Error::other(format!(
                     "the process that workers are forked from ended {status}; {reason}its log: {words}"
                 )))

@@ -10,7 +10,9 @@ use futures_util::{Stream, StreamExt};
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk, ToolSpec};
 use snakepit_proto::headers;
 use snakepit_proto::peer::calls_client::CallsClient;
-use snakepit_proto::peer::{CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall};
+use snakepit_proto::peer::{
+    CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -188,7 +190,11 @@ impl Peers {
     pub fn affinity(&self, pool: &str) -> Option<Affinity> {
         self.peers.values().find_map(|peer| {
             let seen = peer.seen();
-            let known = seen.as_ref()?.pools.iter().find(|known| known.name == pool)?;
+            let known = seen
+                .as_ref()?
+                .pools
+                .iter()
+                .find(|known| known.name == pool)?;
             Affinity::named(&known.affinity)
         })
     }

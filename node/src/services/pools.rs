@@ -210,20 +210,33 @@ mod tests {
         let row = |definition: &str| PoolRow {
             name: "default".into(),
             definition_json: definition.into(),
-            ..PoolRow::default()
+            version: 1,
+            created_ms: 0,
+            updated_ms: 0,
         };
         let labels = Labels::default();
         let pools = merge(&file, vec![row(r#"{"adapter": "b", "size": 3}"#)], &labels);
         assert_eq!((pools[0].adapter.as_str(), pools[0].size), ("b", 3));
         let pools = merge(&file, vec![row(r#"{"later": 1}"#)], &labels);
-        assert_eq!(pools[0].adapter, "a", "what cannot be read leaves the file's");
+        assert_eq!(
+            pools[0].adapter, "a",
+            "what cannot be read leaves the file's"
+        );
     }
 
     #[test]
     fn definitions_are_checked() {
         assert!(read("p", "[]").unwrap_err().contains("hint"));
-        assert!(read("p", r#"{"adapter": "a", "sizes": 1}"#).unwrap_err().contains("sizes"));
-        assert!(read("p", r#"{"name": "q", "adapter": "a"}"#).unwrap_err().contains("q"));
+        assert!(
+            read("p", r#"{"adapter": "a", "sizes": 1}"#)
+                .unwrap_err()
+                .contains("sizes")
+        );
+        assert!(
+            read("p", r#"{"name": "q", "adapter": "a"}"#)
+                .unwrap_err()
+                .contains("q")
+        );
         assert!(read("p", r#"{"adapter": "a", "queue_max": -1}"#).is_err());
         assert_eq!(read("p", r#"{"adapter": "a"}"#).unwrap().name, "p");
     }

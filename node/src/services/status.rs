@@ -99,7 +99,7 @@ fn rejection_code(kind: RejectionKind) -> Code {
     }
 }
 
-fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
+pub(super) fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
     match kind {
         CallErrorKind::Invalid => ("invalid", Code::InvalidArgument),
         CallErrorKind::NotFound => ("not_found", Code::NotFound),

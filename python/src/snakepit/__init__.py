@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from snakepit._chunks import StreamChunk
     from snakepit._client import Client, connect
     from snakepit._document import read_document, write_document
+    from snakepit._local._cluster import LocalCluster, Node
+    from snakepit._local._script import run_as_script
     from snakepit._ops.batches import Versions
+    from snakepit._ops.pools import Pool, WorkerInfo
     from snakepit._ops.programs import Program
     from snakepit._ops.sessions import SessionInfo
-    from snakepit._ops.tools import CallResult
+    from snakepit._ops.tools import CallResult, ToolChunk
     from snakepit._optimization import AsyncOptimization, Optimization
     from snakepit._programs import AsyncPrograms, Programs
+    from snakepit._serve import AsyncService, Service, serve, serve_async
     from snakepit._session import Session
     from snakepit._tool import tool
+    from snakepit._tool_stream import AsyncToolStream, ToolStream
     from snakepit._variable import Dependency, Lock, Registered, Variable
     from snakepit._watch import AsyncWatch, Watch
     from snakepit.errors import SnakepitError, ToolError, VariableNotFoundError
@@ -38,32 +43,44 @@ __all__ = [
     "AsyncClient",
     "AsyncOptimization",
     "AsyncPrograms",
+    "AsyncService",
     "AsyncSession",
+    "AsyncToolStream",
     "AsyncWatch",
     "CallResult",
     "Cause",
     "Client",
     "Dependency",
+    "LocalCluster",
     "Lock",
+    "Node",
     "Optimization",
+    "Pool",
     "Program",
     "Programs",
     "Registered",
+    "Service",
     "Session",
     "SessionInfo",
     "SnakepitError",
     "StreamChunk",
+    "ToolChunk",
     "ToolError",
+    "ToolStream",
     "Update",
     "Variable",
     "VariableNotFoundError",
     "Version",
     "Versions",
     "Watch",
+    "WorkerInfo",
     "connect",
     "connect_async",
     "errors",
     "read_document",
+    "run_as_script",
+    "serve",
+    "serve_async",
     "tool",
     "write_document",
 ]
@@ -74,31 +91,43 @@ _HOMES = {
     "AsyncClient": "_aio_client",
     "AsyncOptimization": "_optimization",
     "AsyncPrograms": "_programs",
+    "AsyncService": "_serve",
     "AsyncSession": "_aio_session",
+    "AsyncToolStream": "_tool_stream",
     "AsyncWatch": "_watch",
     "CallResult": "_ops.tools",
     "Cause": "_change",
     "Client": "_client",
     "Dependency": "_variable",
+    "LocalCluster": "_local._cluster",
     "Lock": "_variable",
+    "Node": "_local._cluster",
     "Optimization": "_optimization",
+    "Pool": "_ops.pools",
     "Program": "_ops.programs",
     "Programs": "_programs",
     "Registered": "_variable",
+    "Service": "_serve",
     "Session": "_session",
     "SessionInfo": "_ops.sessions",
     "SnakepitError": "errors",
     "StreamChunk": "_chunks",
+    "ToolChunk": "_ops.tools",
     "ToolError": "errors",
+    "ToolStream": "_tool_stream",
     "Update": "_change",
     "Variable": "_variable",
     "VariableNotFoundError": "errors",
     "Version": "_change",
     "Versions": "_ops.batches",
     "Watch": "_watch",
+    "WorkerInfo": "_ops.pools",
     "connect": "_client",
     "connect_async": "_aio_client",
     "read_document": "_document",
+    "run_as_script": "_local._script",
+    "serve": "_serve",
+    "serve_async": "_serve",
     "tool": "_tool",
     "write_document": "_document",
 }

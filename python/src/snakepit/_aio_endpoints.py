@@ -14,7 +14,7 @@ from snakepit import _attempts, _status
 from snakepit._attempts import ATTEMPT_TIMEOUT_S, MESSAGE_BYTES_MAX, TIMEOUT_S, Attempts
 from snakepit._endpoints import NO_ENDPOINTS, index_in
 from snakepit._methods import A, Metadata, Method, Q
-from snakepit.errors import Invalid
+from snakepit.errors import Invalid, SnakepitError
 
 
 class AsyncEndpoints:
@@ -90,6 +90,29 @@ class AsyncEndpoints:
             metadata=_attempts.sent(method, self._metadata, metadata, request_id=request_id),
         )
         return AsyncStream(call, lambda: self._leave(index))
+
+    async def each(
+        self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None
+    ) -> list[A | SnakepitError]:
+        """Ask every node once; what each answered, in their order."""
+        sent = _attempts.sent(method, self._metadata)
+        answers: list[A | SnakepitError] = []
+        for target in self._targets:
+            ask = self._callable(target, method)
+            try:
+                answers.append(await ask(request, timeout=self.budget_s(timeout_s), metadata=sent))
+            except grpc.RpcError as error:
+                answers.append(_status.failure_of(error))
+        return answers
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are to ask."""
+        return len(self._targets)
+
+    def budget_s(self, timeout_s: float | None) -> float:
+        """What was asked for, or else what counts for all."""
+        return self._timeout_s if timeout_s is None else timeout_s
 
     async def close(self) -> None:
         """Close all channels; calls under way fail with Unknown."""

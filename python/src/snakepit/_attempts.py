@@ -12,6 +12,7 @@ import grpc
 
 from snakepit import _methods, _status
 from snakepit._methods import Metadata, Method
+from snakepit.errors import CircuitOpen
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
@@ -111,7 +112,10 @@ class Attempts:
         self._maybe_done = self._maybe_done or failure.maybe_done
         self._attempt += 1
         wait_s = pause(self._attempt, len(self._targets))
-        if _status.code_of(error) not in self._retried or self._clock() + wait_s >= self._ends:
+        # An open circuit does not close sooner for being asked, but may be closed elsewhere.
+        asked_all = isinstance(failure, CircuitOpen) and self._attempt >= len(self._targets)
+        stays = asked_all or _status.code_of(error) not in self._retried
+        if stays or self._clock() + wait_s >= self._ends:
             failure.maybe_done = self._maybe_done
             raise failure from error
         self.index = self._next(_status.trailers_of(error).get(_status.LEADER, ""))

@@ -12,14 +12,16 @@ from snakepit import _methods
 from snakepit._codec import Codec
 from snakepit._document import Document
 from snakepit._endpoints import TIMEOUT_S, Endpoints
-from snakepit._ops import exchange, sessions, tools
+from snakepit._ops import exchange, pools, sessions, tools
+from snakepit._ops.pools import Action, Pool, WorkerInfo
 from snakepit._ops.sessions import SessionInfo
-from snakepit._ops.tools import CallResult
+from snakepit._ops.tools import Asked, CallResult
 from snakepit._programs import Programs
-from snakepit._scope import Scope
+from snakepit._scope import Call, Scope
 from snakepit._scope import consistency as _consistency
 from snakepit._sender import Sender
 from snakepit._session import Session
+from snakepit._tool_stream import ToolStream
 
 __all__ = ["CallResult", "Client", "connect"]
 
@@ -65,13 +67,24 @@ class Client:
         *,
         timeout_s: float | None = None,
         request_id: str = "",
+        pool: str = "",
+        idempotent: bool | None = None,
+        idempotency_key: str = "",
+        correlation_id: str = "",
+        metadata: Mapping[str, str] | None = None,
         **arguments: Any,
     ) -> CallResult:
         """Run a tool and wait. Raises ToolError where the tool raised.
 
-        Give `request_id` to be able to repeat the call by hand after an error whose `maybe_done` is set.
+        `pool` names the one that must run it. `idempotent` says that it may run again where its worker dies,
+        whatever the tool's author said. A call with an `idempotency_key` that its session has seen gets the
+        answer of the first one, where the pool journals in full. Give `request_id` to be able to repeat the
+        call by hand after an error whose `maybe_done` is set. `correlation_id` goes out with all that the
+        call causes. Arguments of these names go with `call_with`.
         """
-        return self.call_with(tool, arguments, session, timeout_s=timeout_s, request_id=request_id)
+        asked = Asked(pool, idempotent, idempotency_key, correlation_id, metadata)
+        call = tools.call(tool, arguments, _id_of(session), asked)
+        return self._run(call, timeout_s, request_id)
 
     def call_with(
         self,
@@ -81,12 +94,16 @@ class Client:
         *,
         timeout_s: float | None = None,
         request_id: str = "",
+        pool: str = "",
+        idempotent: bool | None = None,
+        idempotency_key: str = "",
+        correlation_id: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> CallResult:
-        """`call` for arguments of any name, and with metadata for the tool's request."""
-        call = tools.call(tool, arguments, _id_of(session), metadata=metadata)
-        answer = self._endpoints.unary(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
-        return call.read(answer)
+        """`call` for arguments of any name."""
+        asked = Asked(pool, idempotent, idempotency_key, correlation_id, metadata)
+        call = tools.call(tool, arguments, _id_of(session), asked)
+        return self._run(call, timeout_s, request_id)
 
     def stream(
         self,
@@ -96,25 +113,63 @@ class Client:
         *,
         timeout_s: float | None = None,
         request_id: str = "",
+        pool: str = "",
+        idempotent: bool | None = None,
+        correlation_id: str = "",
+        metadata: Mapping[str, str] | None = None,
         **arguments: Any,
-    ) -> Iterator[Any]:
+    ) -> ToolStream:
         """The values that a streaming tool yields, as they come; closing the iterator cancels the call.
 
-        Raises ToolError where the tool raised after what it had yielded.
+        `stream(...).chunks()` gives them with their numbers. Where a node dies, the stream of a pool that
+        journals in full goes on at another one. Raises ToolError where the tool raised after what it had
+        yielded.
         """
-        call = tools.stream(tool, arguments, _id_of(session))
-        chunks = self._endpoints.stream(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
-        try:
-            for chunk in chunks:
-                value = call.read(chunk)
-                if value is not tools.NOTHING:
-                    yield value
-        finally:
-            chunks.close()
+        asked = Asked(pool, idempotent, "", correlation_id, metadata)
+        call = tools.stream(tool, arguments, _id_of(session), asked)
+        return ToolStream(self._endpoints, call, timeout_s=timeout_s, request_id=request_id)
 
     def ping(self, message: str = "") -> str:
         """The answer of whichever node answers first."""
         return self._sender.send(tools.ping(message))
+
+    # --- pools ---
+
+    def pools(self) -> list[Pool]:
+        """The cluster's pools, and how the node that was asked does its share."""
+        return self._sender.send(pools.listed())
+
+    def put_pool(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        expected_version: int = 0,
+        create_only: bool = False,
+    ) -> int:
+        """Add a pool of the cluster or change it as a whole, on all nodes; its new version.
+
+        `definition` has the settings of docs/pools.md, such as `adapter` and `size`. Raises Conflict where
+        `expected_version` is given and not the current one, AlreadyExists with `create_only`.
+        """
+        call = pools.put(name, definition, expected_version=expected_version, create_only=create_only)
+        return self._sender.send(call)
+
+    def remove_pool(self, name: str) -> bool:
+        """Take a pool of the cluster away, once its workers have finished; whether there was one."""
+        return self._sender.send(pools.remove(name))
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers of all nodes."""
+        return self._sender.send(pools.workers())
+
+    def control_workers(self, action: Action, *, worker_id: str = "", pool: str = "") -> list[str]:
+        """Restart, drain or kill one worker, those of a pool, or all; the ids of those that were told.
+
+        Reaches the nodes that this client has an endpoint of.
+        """
+        call = pools.control(action, worker_id=worker_id, pool=pool)
+        return pools.told(call, self._endpoints.each(call.method, call.request))
 
     # --- sessions ---
 
@@ -175,6 +230,10 @@ class Client:
         """
         made = self._sender.send(exchange.import_session(document, session_id))
         return self.session(made.session_id)
+
+    def _run(self, call: Call[CallResult], timeout_s: float | None, request_id: str) -> CallResult:
+        answer = self._endpoints.unary(call.method, call.request, timeout_s=timeout_s, request_id=request_id)
+        return call.read(answer)
 
     @property
     def programs(self) -> Programs:

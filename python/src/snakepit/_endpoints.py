@@ -14,7 +14,7 @@ from snakepit import _attempts, _methods, _status
 from snakepit._attempts import ATTEMPT_TIMEOUT_S, MESSAGE_BYTES_MAX, TIMEOUT_S, Attempts, channel_options
 from snakepit._methods import A, Metadata, Method, Q
 from snakepit._status import failure_of
-from snakepit.errors import Invalid
+from snakepit.errors import Invalid, SnakepitError
 
 __all__ = ["MESSAGE_BYTES_MAX", "TIMEOUT_S", "Endpoints", "Stream", "channel_options", "failure_of"]
 
@@ -100,6 +100,29 @@ class Endpoints:
             metadata=_attempts.sent(method, self._metadata, metadata, request_id=request_id),
         )
         return Stream(call, lambda: self._leave(index))
+
+    def each(
+        self, method: Method[Q, A], request: Q, *, timeout_s: float | None = None
+    ) -> list[A | SnakepitError]:
+        """Ask every node once; what each answered, in their order."""
+        sent = _attempts.sent(method, self._metadata)
+        answers: list[A | SnakepitError] = []
+        for target in self._targets:
+            ask = self._callable(target, method)
+            try:
+                answers.append(ask(request, timeout=self.budget_s(timeout_s), metadata=sent))
+            except grpc.RpcError as error:
+                answers.append(_status.failure_of(error))
+        return answers
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are to ask."""
+        return len(self._targets)
+
+    def budget_s(self, timeout_s: float | None) -> float:
+        """What was asked for, or else what counts for all."""
+        return self._timeout_s if timeout_s is None else timeout_s
 
     def close(self) -> None:
         """Close all channels; calls under way fail with Unknown."""

@@ -131,3 +131,18 @@ IMPORT_SESSION: Final = Method(
 LIST_SESSIONS: Final = Method(
     "ListSessions", cluster.ListSessionsRequest, cluster.ListSessionsResponse, service=CLUSTER
 )
+LIST_POOLS: Final = Method("ListPools", cluster.ListPoolsRequest, cluster.ListPoolsResponse, service=CLUSTER)
+PUT_POOL: Final = Method("PutPool", cluster.PutPoolRequest, cluster.PutPoolResponse, service=CLUSTER)
+REMOVE_POOL: Final = Method(
+    "RemovePool", cluster.RemovePoolRequest, cluster.RemovePoolResponse, service=CLUSTER
+)
+LIST_WORKERS: Final = Method(
+    "ListWorkers", cluster.ListWorkersRequest, cluster.ListWorkersResponse, service=CLUSTER
+)
+CONTROL_WORKERS: Final = Method(
+    "ControlWorkers",
+    cluster.ControlWorkersRequest,
+    cluster.ControlWorkersResponse,
+    deduplicated=False,
+    service=CLUSTER,
+)

@@ -43,8 +43,14 @@ _NAMED: dict[str, type[errors.SnakepitError]] = {
     "denied": errors.Denied,
     "exhausted": errors.Exhausted,
     "unavailable": errors.Unavailable,
+    "circuit_open": errors.CircuitOpen,
+    "worker_lost": errors.WorkerLost,
     "unknown": errors.Unknown,
 }
+# How long a circuit stays open, in the words of the node.
+_RETRY_AFTER: Final = re.compile(r"\bretry after (\d+) ms")
+# The kind of a status that tells of an exception in a streaming tool, whose text is `Type: message`.
+_TOOL: Final = "tool"
 
 # The words of gRPC's own UNAVAILABLE when a connection broke under a call that was already sent.
 _BROKE_UNDER_WAY = (
@@ -103,8 +109,17 @@ def code_of(error: BaseException | None) -> grpc.StatusCode | None:
 
 
 def resumes(error: errors.SnakepitError) -> bool:
-    """Whether a watch that ended with this error is to be taken up again on another node."""
+    """Whether a stream that ended with this error is to be taken up again on another node."""
+    if isinstance(error, (errors.ToolError, errors.CircuitOpen)):
+        return False
     return code_of(error.__cause__) in RESUMED
+
+
+def is_final(error: errors.SnakepitError) -> bool:
+    """Whether a node has said so, and not a connection that broke or a node that is about to stop."""
+    cause = error.__cause__
+    said = trailers_of(cause).get(ERROR_KIND, "") if isinstance(cause, grpc.RpcError) else ""
+    return said not in ("", "unavailable")
 
 
 def trailers_of(error: grpc.RpcError) -> dict[str, str]:
@@ -127,10 +142,15 @@ def from_status(
     name = trailers.get(ERROR_KIND, "")
     if name == "not_found" or (code is grpc.StatusCode.NOT_FOUND and name not in _NAMED):
         return _not_found(text)
+    if name == _TOOL:
+        return _tool_error(text)
     kind = _NAMED.get(name) or (_KINDS.get(code, errors.SnakepitError) if code else errors.Unknown)
     if code is grpc.StatusCode.UNAVAILABLE and maybe_done is None:
         maybe_done = broke_under_way(text)
-    return kind(text, maybe_done=maybe_done)
+    failure = kind(text, maybe_done=maybe_done)
+    if isinstance(failure, errors.CircuitOpen) and (after := _RETRY_AFTER.search(text)):
+        failure.retry_after_s = int(after[1]) / 1000
+    return failure
 
 
 def from_refusal(text: str, kind: str = "") -> errors.SnakepitError:
@@ -155,6 +175,13 @@ def broke_under_way(details: str) -> bool:
     if "failed to connect" in lower:
         return False
     return any(words in lower for words in _BROKE_UNDER_WAY)
+
+
+def _tool_error(text: str) -> errors.ToolError:
+    kind, colon, message = text.partition(": ")
+    if colon and kind.replace(".", "_").isidentifier():
+        return errors.ToolError(kind, message)
+    return errors.ToolError("ToolError", text)
 
 
 def _not_found(text: str) -> errors.NotFound:

@@ -12,9 +12,11 @@
     ├── Conflict                             read again and retry
     │   └── FellBehind                       watch again, after `position`
     ├── Refused                              wait or give up
-    │   └── Denied (PermissionError)         ask who set the rule
+    │   ├── Denied (PermissionError)         ask who set the rule
+    │   └── WorkerLost                       call again: what only that worker knew is lost
     ├── Exhausted                            back off
     ├── Unavailable                          retry elsewhere
+    │   └── CircuitOpen                      retry after `retry_after_s`
     ├── Unknown                              retry with the same request id
     ├── DataLoss                             stop, repair
     └── ToolError                            an exception in the tool: an outcome, not a failed transport
@@ -115,6 +117,12 @@ class Denied(Refused, PermissionError):
     default_hint = "ask whoever set the access rules"
 
 
+class WorkerLost(Refused):
+    """The worker to which the session was bound is gone; the next call is bound to another."""
+
+    default_hint = "call again; what only that worker knew is lost"
+
+
 class Exhausted(SnakepitError):
     """A limit is reached or a queue is full."""
 
@@ -125,6 +133,23 @@ class Unavailable(SnakepitError):
     """No node took the request: no leader, draining, or not reachable."""
 
     default_hint = "retry, on another node too"
+
+
+class CircuitOpen(Unavailable):
+    """The tool has failed again and again, and is refused for `retry_after_s` seconds; 0 where not known."""
+
+    default_hint = "retry after error.retry_after_s"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float = 0.0,
+        maybe_done: bool | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, maybe_done=maybe_done, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class Unknown(SnakepitError):

@@ -75,7 +75,6 @@ impl RowPrefix {
 
 /// A row's content; its variant goes with that of its key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "most rows are variables")]
 pub enum Row {
     /// For [`RowKey::Head`].
     Head(HeadRow),

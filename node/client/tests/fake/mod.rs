@@ -15,6 +15,9 @@ use tonic::{Code, Request, Response, Status, Streaming};
 /// What one watch gives.
 pub type Script = Vec<Result<VariableUpdate, Status>>;
 
+/// What one streaming call gives.
+pub type Chunks = Vec<Result<ToolChunk, Status>>;
+
 /// What a node does with a request.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -32,7 +35,7 @@ pub struct Fake {
     /// What each watch gives, one after the other; then there is silence.
     pub streams: Arc<Mutex<VecDeque<Script>>>,
     /// What each streaming call gives before it ends.
-    pub calls: Arc<Mutex<VecDeque<Vec<Result<ToolChunk, Status>>>>>,
+    pub calls: Arc<Mutex<VecDeque<Chunks>>>,
     /// What was called as a stream.
     pub called: Arc<Mutex<Vec<ExecuteToolRequest>>>,
     /// What was asked to be watched.

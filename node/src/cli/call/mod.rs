@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Names the call: a repeated one gets the answer of the first one
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Go on with a stream that broke; its pool must have journal = "full"
+    /// Go on with a stream that broke; its pool needs journal "full", and it must be idempotent or complete
     #[arg(long, value_name = "CALL_ID")]
     resume: Option<String>,
     /// The first chunk to print of it, from 0

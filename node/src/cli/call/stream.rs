@@ -42,7 +42,7 @@ pub(super) async fn run(
     match next {
         Some((call_id, number)) if ended.is_err() => {
             note(&format!(
-                "it goes on with --resume {call_id} --from {number}, if its journal is full"
+                "it can go on with --resume {call_id} --from {number}, if its journal is full and it is idempotent"
             ));
         }
         Some((call_id, _)) if verbose => note(&format!("call {call_id} gave {count} chunks")),

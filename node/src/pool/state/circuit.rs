@@ -132,7 +132,10 @@ mod tests {
         now += Duration::from_millis(100);
         assert_eq!(circuit.phase_at(&settings, now), Phase::HalfOpen);
         assert_eq!(circuit.admit(&settings, now), Ok(()));
-        assert!(circuit.admit(&settings, now).is_err(), "one trial at a time");
+        assert!(
+            circuit.admit(&settings, now).is_err(),
+            "one trial at a time"
+        );
         assert!(circuit.failed(&settings, now), "a failed trial opens again");
         now += Duration::from_millis(100);
         assert_eq!(circuit.admit(&settings, now), Ok(()));

@@ -11,17 +11,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use snakepit_proto::bridge::ToolSpec;
+use snakepit_proto::bridge::{self, ToolSpec};
 use snakepit_proto::worker as wire;
 
-use self::circuit::Circuit;
-pub(super) use self::ticket::{After, Ending, Reply, Switched, Ticket, Wanted};
+use self::circuit::{Circuit, Phase};
+pub(super) use self::ticket::{After, Dispatched, Ending, Reply, Switched, Ticket, Wanted};
 use self::worker::Running;
 pub(super) use self::worker::{About, Worker};
 use super::call::{CallContext, CallOutcome};
 use super::error::CallError;
 use super::link::Link;
 use super::settings::PoolSettings;
+use crate::telemetry::events;
 
 /// Names a call on this node; grows with admission.
 pub(super) type CallKey = u64;
@@ -165,16 +166,12 @@ impl State {
     }
 
     /// It came back, with these calls. The others are lost.
-    pub(super) fn rejoin(
-        &mut self,
-        link: &Arc<Link>,
-        held: &[u64],
-        now: Instant,
-    ) -> Option<After> {
+    pub(super) fn rejoin(&mut self, link: &Arc<Link>, held: &[u64], now: Instant) -> Option<After> {
         let mut after = After::default();
         let worker = self.worker_mut(link.key)?;
         worker.link = link.clone();
         worker.reconnecting = false;
+        worker.listened = false;
         worker.heard = now;
         let id = worker.id.clone();
         let gone: Vec<_> = worker
@@ -336,8 +333,8 @@ impl State {
                 queued: self.queued(),
             });
         }
-        self.pass_circuit(&ticket.context.tool, now)?;
         let mut after = After::default();
+        self.pass_circuit(&ticket.context.tool, now, &mut after)?;
         if let Some(at) = at {
             self.give(at, key, ticket, now, &mut after);
             return Ok((false, after));
@@ -373,21 +370,36 @@ impl State {
         })
     }
 
-    fn pass_circuit(&mut self, tool: &str, now: Instant) -> Result<(), CallError> {
+    fn pass_circuit(
+        &mut self,
+        tool: &str,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<(), CallError> {
         if self.circuits.is_empty() {
             return Ok(());
         }
         let Some(circuit) = self.circuits.get_mut(tool) else {
             return Ok(());
         };
-        circuit
-            .admit(&self.settings, now)
-            .map_err(|left| CallError::CircuitOpen {
+        match circuit.admit(&self.settings, now) {
+            Ok(()) => {
+                if circuit.opened() {
+                    after.switched.push(Switched {
+                        tool: tool.to_owned(),
+                        to: Phase::HalfOpen,
+                        failures: circuit.failures,
+                    });
+                }
+                Ok(())
+            }
+            Err(left) => Err(CallError::CircuitOpen {
                 pool: self.settings.name.clone(),
                 tool: tool.to_owned(),
                 failures: circuit.failures,
                 retry_after_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            })
+            }),
+        }
     }
 
     fn failed(&mut self, tool: &str, now: Instant, after: &mut After) {
@@ -401,7 +413,8 @@ impl State {
         if circuit.failed(&self.settings, now) {
             after.switched.push(Switched {
                 tool: tool.to_owned(),
-                open: true,
+                to: Phase::Open,
+                failures: circuit.failures,
             });
         }
     }
@@ -415,7 +428,8 @@ impl State {
         {
             after.switched.push(Switched {
                 tool: tool.to_owned(),
-                open: false,
+                to: Phase::Closed,
+                failures: 0,
             });
         }
     }
@@ -469,6 +483,19 @@ impl State {
             .waited
             .push(now.saturating_duration_since(ticket.admitted));
         let worker = &mut self.workers[at];
+        if events::listened() {
+            let metadata = ticket.call.as_ref().map(|call| &call.metadata);
+            let correlation_id = metadata.and_then(|metadata| metadata.get("correlation_id"));
+            after.dispatched.push(Dispatched {
+                waited: now.saturating_duration_since(ticket.admitted),
+                context: CallContext {
+                    worker_id: worker.id.clone(),
+                    ..ticket.context.clone()
+                },
+                correlation_id: correlation_id.cloned().unwrap_or_default(),
+                queued: now > ticket.admitted,
+            });
+        }
         if worker.running.is_empty() {
             worker.progressed = now;
         }
@@ -508,8 +535,7 @@ impl State {
         for at in 0..self.workers.len() {
             let id = self.workers[at].id.clone();
             while self.workers[at].free() > 0
-                && let Some((key, ticket)) =
-                    self.bound.get_mut(&id).and_then(BTreeMap::pop_first)
+                && let Some((key, ticket)) = self.bound.get_mut(&id).and_then(BTreeMap::pop_first)
             {
                 self.give(at, key, ticket, now, after);
             }
@@ -752,6 +778,25 @@ impl State {
         (wake, lines)
     }
 
+    /// Tell workers whether somebody listens to their events; returns those to wake.
+    pub(super) fn tell_listened(&mut self, listened: bool) -> Vec<Arc<Link>> {
+        let mut wake = Vec::new();
+        for worker in &mut self.workers {
+            if worker.listened != listened && !worker.reconnecting {
+                worker.listened = listened;
+                let toggle = bridge::TelemetryToggle { enabled: listened };
+                let control = bridge::TelemetryControl {
+                    control: Some(bridge::telemetry_control::Control::Toggle(toggle)),
+                };
+                worker
+                    .control
+                    .push_back(wire::to_worker::Message::Telemetry(control));
+                wake.push(worker.link.clone());
+            }
+        }
+        wake
+    }
+
     /// Refuse what waits, and whatever comes.
     pub(super) fn close(&mut self) -> After {
         self.draining = true;
@@ -768,8 +813,14 @@ impl State {
 
     /// Whether a call of that id waits or runs here.
     pub(super) fn has_call(&self, call_id: &str) -> bool {
-        let waits = self.queue.values().chain(self.bound.values().flat_map(BTreeMap::values));
-        let runs = self.workers.iter().flat_map(|worker| worker.running.values());
+        let waits = self
+            .queue
+            .values()
+            .chain(self.bound.values().flat_map(BTreeMap::values));
+        let runs = self
+            .workers
+            .iter()
+            .flat_map(|worker| worker.running.values());
         waits
             .chain(runs.map(|running| &running.ticket))
             .any(|ticket| ticket.context.call_id == call_id)
@@ -806,9 +857,7 @@ impl State {
 
     /// Circuits that are not closed, by tool.
     pub(super) fn circuits(&self) -> impl Iterator<Item = (&String, &Circuit)> {
-        self.circuits
-            .iter()
-            .filter(|(_, circuit)| circuit.opened())
+        self.circuits.iter().filter(|(_, circuit)| circuit.opened())
     }
 }
 

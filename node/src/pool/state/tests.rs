@@ -8,12 +8,25 @@ use snakepit_proto::bridge::{ToolError, ToolSpec};
 use snakepit_proto::worker as wire;
 use tokio::sync::oneshot;
 
-use super::call::{CallContext, CallOutcome};
-use super::error::CallError;
-use super::link::Link;
-use super::state::{Reply, STALL, State, TakenBack, Ticket, WorkerKey, split_token, token};
+use super::super::call::{CallContext, CallOutcome};
+use super::super::error::CallError;
+use super::super::link::Link;
+use super::super::settings::{Concurrency, PoolSettings};
+use super::circuit::Phase;
+use super::{About, Reply, STALL, State, TakenBack, Ticket, Wanted, WorkerKey, split_token, token};
 
 type Answer = oneshot::Receiver<Result<CallOutcome, CallError>>;
+
+fn settings() -> PoolSettings {
+    PoolSettings {
+        name: "p".into(),
+        concurrency: Concurrency::Thread,
+        queue_max: 2,
+        breaker_failures: 2,
+        breaker_reset_ms: 1_000,
+        ..PoolSettings::default()
+    }
+}
 
 struct Bench {
     state: State,
@@ -25,7 +38,7 @@ impl Bench {
     /// Workers 1 to `workers`, with these slots and credits.
     fn new(workers: u64, slots: usize, credits: usize) -> Self {
         let mut bench = Self {
-            state: State::default(),
+            state: State::new(Arc::new(settings())),
             now: Instant::now(),
             next: 100,
         };
@@ -46,13 +59,24 @@ impl Bench {
                 link,
                 format!("w{key}"),
                 vec![spec],
-                (slots, credits),
+                About {
+                    slots,
+                    credits,
+                    ..About::default()
+                },
+                None,
                 self.now,
             )
             .act();
     }
 
     fn call(&mut self, idempotent: bool) -> (u64, Answer) {
+        let (key, answer, refusal) = self.call_for(Wanted::Any, idempotent);
+        drop(refusal);
+        (key, answer)
+    }
+
+    fn call_for(&mut self, wanted: Wanted, idempotent: bool) -> (u64, Answer, Option<CallError>) {
         self.next += 1;
         let key = self.next;
         let (reply, answer) = oneshot::channel();
@@ -72,15 +96,18 @@ impl Bench {
             deadline: self.now + Duration::from_secs(60),
             admitted: self.now,
             idempotent,
-            retries: 0,
+            wanted,
             begun: false,
             secret: 7,
             reply: Reply::Once(reply),
         };
-        if let Some((_, after)) = self.state.admit(key, ticket, 2, self.now) {
-            after.act();
+        match self.state.admit(key, ticket, self.now) {
+            Ok((_, after)) => {
+                after.act();
+                (key, answer, None)
+            }
+            Err(error) => (key, answer, Some(error)),
         }
-        (key, answer)
     }
 
     /// The sequences of the next message to a worker; None where it is not of calls.
@@ -195,26 +222,142 @@ fn a_stalled_worker_gives_back_what_has_not_begun() {
 fn a_death_moves_what_was_not_sent_and_tells_of_the_rest() {
     let mut bench = Bench::new(1, 3, 8);
     let (lost, mut lost_answer) = bench.call(false);
-    let (again, mut again_answer) = bench.call(true);
-    assert_eq!(bench.sent(1), Some(vec![lost, again]));
+    let (idempotent, mut idempotent_answer) = bench.call(true);
+    assert_eq!(bench.sent(1), Some(vec![lost, idempotent]));
     let (unsent, mut unsent_answer) = bench.call(false);
     bench.state.leave(1, false, bench.now).act();
-    let died = CallError::WorkerDied {
-        worker_id: "w1".into(),
-        maybe: true,
+    let died = || {
+        Err(CallError::WorkerDied {
+            worker_id: "w1".into(),
+            maybe: true,
+        })
     };
-    assert_eq!(lost_answer.try_recv().unwrap(), Err(died));
-    assert!(again_answer.try_recv().is_err() && unsent_answer.try_recv().is_err());
+    assert_eq!(lost_answer.try_recv().unwrap(), died());
+    assert_eq!(
+        idempotent_answer.try_recv().unwrap(),
+        died(),
+        "running it again is the router's business"
+    );
+    assert!(unsent_answer.try_recv().is_err());
     assert!(
-        bench.state.context(again, 7).is_none(),
+        bench.state.context(unsent, 7).is_none(),
         "the old token is void"
     );
     bench.join(2, 3, 8);
-    assert_eq!(bench.sent(2), Some(vec![again, unsent]));
-    // Once, not for ever.
-    bench.state.leave(2, false, bench.now).act();
-    assert!(again_answer.try_recv().unwrap().unwrap_err().maybe_done());
-    assert!(unsent_answer.try_recv().unwrap().unwrap_err().maybe_done());
+    assert_eq!(bench.sent(2), Some(vec![unsent]));
+}
+
+#[test]
+fn a_call_goes_to_the_worker_it_would_rather_have_while_that_is_free() {
+    let mut bench = Bench::new(2, 1, 8);
+    let (first, _a, _) = bench.call_for(Wanted::Rather("w2".into()), false);
+    assert_eq!(bench.sent(2), Some(vec![first]));
+    let (second, _b, _) = bench.call_for(Wanted::Rather("w2".into()), false);
+    assert_eq!(bench.sent(1), Some(vec![second]));
+}
+
+#[test]
+fn a_bound_call_waits_for_its_worker_alone_and_holds_nobody_up() {
+    let mut bench = Bench::new(2, 1, 8);
+    let only = || Wanted::Only("w1".into(), true);
+    let (first, _a, _) = bench.call_for(only(), false);
+    let (second, _b, _) = bench.call_for(only(), false);
+    assert_eq!(bench.sent(1), Some(vec![first]));
+    assert_eq!((bench.state.queued(), bench.sent(2)), (1, None));
+    let (other, _c) = bench.call(false);
+    assert_eq!(bench.sent(2), Some(vec![other]), "others pass it by");
+    bench.result(1, first, 10, None);
+    assert_eq!(bench.sent(1), Some(vec![second]));
+}
+
+#[test]
+fn a_bound_call_is_refused_where_it_may_not_wait_or_its_worker_is_gone() {
+    let mut bench = Bench::new(2, 1, 8);
+    let (first, mut answer, _) = bench.call_for(Wanted::Only("w1".into(), true), false);
+    assert_eq!(bench.sent(1), Some(vec![first]));
+    let (_, _, busy) = bench.call_for(Wanted::Only("w1".into(), false), false);
+    let worker_id = || "w1".to_owned();
+    let pool = || "p".to_owned();
+    let busy_error = CallError::BoundWorkerBusy {
+        pool: pool(),
+        worker_id: worker_id(),
+    };
+    assert_eq!(busy, Some(busy_error));
+    let (_, mut waits, _) = bench.call_for(Wanted::Only("w1".into(), true), false);
+    bench.state.leave(1, false, bench.now).act();
+    let gone = CallError::BoundWorkerGone {
+        pool: pool(),
+        worker_id: worker_id(),
+    };
+    assert!(answer.try_recv().unwrap().unwrap_err().maybe_done());
+    assert_eq!(waits.try_recv().unwrap(), Err(gone.clone()));
+    let (_, _, refused) = bench.call_for(Wanted::Only("w1".into(), true), false);
+    assert_eq!(refused, Some(gone));
+}
+
+#[test]
+fn a_tainted_worker_is_left_alone_while_there_is_another() {
+    let mut bench = Bench::new(2, 1, 8);
+    bench.state.worker_mut(1).unwrap().tainted_until = Some(bench.now + Duration::from_secs(60));
+    let (first, _a) = bench.call(false);
+    let (second, _b) = bench.call(false);
+    assert_eq!(bench.sent(2), Some(vec![first]));
+    assert_eq!((bench.sent(1), bench.state.queued()), (None, 1));
+    bench.state.leave(2, true, bench.now).act();
+    assert_eq!(bench.sent(1), Some(vec![first]), "better than nobody");
+    bench.now += Duration::from_secs(60);
+    bench.join(3, 1, 8);
+    assert_eq!(bench.sent(3), Some(vec![second]));
+}
+
+#[test]
+fn a_tools_circuit_opens_is_tried_and_closes() {
+    let mut bench = Bench::new(1, 1, 8);
+    let lose = |bench: &mut Bench, worker| {
+        let (key, _answer) = bench.call(false);
+        assert_eq!(bench.sent(worker), Some(vec![key]));
+        bench.state.leave(worker, false, bench.now).act();
+        bench.join(worker + 1, 1, 8);
+    };
+    lose(&mut bench, 1);
+    lose(&mut bench, 2);
+    let (_, _, refused) = bench.call_for(Wanted::Any, false);
+    let Some(CallError::CircuitOpen { failures: 2, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    bench.now += Duration::from_secs(1);
+    let (key, _answer) = bench.call(false);
+    assert_eq!(bench.sent(3), Some(vec![key]));
+    let (_, _, second) = bench.call_for(Wanted::Any, false);
+    assert!(second.is_some(), "one trial at a time");
+    bench.result(3, key, 10, None);
+    assert_eq!(bench.state.circuits().count(), 0);
+    assert_eq!(Phase::default(), Phase::Closed);
+    let (_, _, passes) = bench.call_for(Wanted::Any, false);
+    assert!(passes.is_none());
+}
+
+#[test]
+fn a_worker_that_dials_again_keeps_its_calls() {
+    let mut bench = Bench::new(1, 3, 8);
+    let (kept, mut kept_answer) = bench.call(false);
+    let (lost, mut lost_answer) = bench.call(false);
+    assert_eq!(bench.sent(1), Some(vec![kept, lost]));
+    let (unsent, _unsent_answer) = bench.call(false);
+    let old = bench.state.worker_mut(1).unwrap().link.clone();
+    bench.state.suspend(&old, bench.now).act();
+    assert_eq!((bench.state.free(), bench.state.queued()), (0, 1));
+    let again = Arc::new(Link::new(1));
+    let after = bench.state.rejoin(&again, &[kept], bench.now);
+    after.expect("it is awaited").act();
+    assert!(lost_answer.try_recv().unwrap().unwrap_err().maybe_done());
+    assert_eq!(bench.sent(1), Some(vec![unsent]));
+    // The old stream's end is seen late.
+    bench.state.suspend(&old, bench.now).act();
+    bench.result(1, kept, 10, None);
+    assert!(kept_answer.try_recv().unwrap().unwrap().success);
+    let stranger = Arc::new(Link::new(9));
+    assert!(bench.state.rejoin(&stranger, &[], bench.now).is_none());
 }
 
 #[test]
@@ -234,12 +377,14 @@ fn taking_back_tells_where_the_call_was() {
     let expired = |maybe| CallError::DeadlineExceeded { maybe };
     let (running, mut answer) = bench.call(false);
     let (queued, mut queued_answer) = bench.call(false);
-    let (taken, after) = bench.state.take_back(queued, "", expired, bench.now);
+    let (taken, after) = bench.state.take_back(queued, "", true, expired, bench.now);
     after.act();
     assert_eq!(taken, TakenBack::Unsent);
     assert_eq!(queued_answer.try_recv().unwrap(), Err(expired(false)));
     assert_eq!(bench.sent(1), Some(vec![running]));
-    let (taken, after) = bench.state.take_back(running, "late", expired, bench.now);
+    let (taken, after) = bench
+        .state
+        .take_back(running, "late", true, expired, bench.now);
     after.act();
     assert_eq!(taken, TakenBack::Running(1));
     assert_eq!(answer.try_recv().unwrap(), Err(expired(true)));
@@ -251,7 +396,7 @@ fn taking_back_tells_where_the_call_was() {
     bench.result(1, running, 5, Some("Cancelled"));
     assert!(!bench.state.still_cancelled(1, running));
     assert_eq!(bench.sent(1), Some(vec![next]));
-    let (taken, _) = bench.state.take_back(running, "", expired, bench.now);
+    let (taken, _) = bench.state.take_back(running, "", true, expired, bench.now);
     assert_eq!(taken, TakenBack::Ended);
 }
 
@@ -260,7 +405,7 @@ fn a_call_taken_back_before_it_was_sent_never_is() {
     let mut bench = Bench::new(1, 1, 8);
     let (key, _answer) = bench.call(false);
     let cancelled = |maybe| CallError::Cancelled { maybe };
-    let (taken, _) = bench.state.take_back(key, "", cancelled, bench.now);
+    let (taken, _) = bench.state.take_back(key, "", false, cancelled, bench.now);
     assert_eq!(taken, TakenBack::Unsent);
     assert_eq!(bench.sent(1), None);
     assert_eq!(bench.state.free(), 1);

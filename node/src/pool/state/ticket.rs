@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::call::{CallContext, CallOutcome};
 use super::super::error::CallError;
 use super::super::link::Link;
+use super::circuit::Phase;
 
 /// Who waits for a call.
 pub(in super::super) enum Reply {
@@ -69,7 +70,17 @@ pub(in super::super) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Switched {
     pub(in super::super) tool: String,
-    pub(in super::super) open: bool,
+    pub(in super::super) to: Phase,
+    pub(in super::super) failures: u32,
+}
+
+/// A call has got a worker; noted only where somebody listens to events.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Dispatched {
+    pub(in super::super) waited: Duration,
+    pub(in super::super) context: CallContext,
+    pub(in super::super) correlation_id: String,
+    pub(in super::super) queued: bool,
 }
 
 /// What the lock's holder does after it has let go.
@@ -83,6 +94,7 @@ pub(in super::super) struct After {
     pub(in super::super) ended: Vec<(Duration, Ending)>,
     pub(in super::super) moved: u64,
     pub(in super::super) switched: Vec<Switched>,
+    pub(in super::super) dispatched: Vec<Dispatched>,
 }
 
 impl After {

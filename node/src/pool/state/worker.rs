@@ -52,6 +52,8 @@ pub(in super::super) struct Worker {
     pub(in super::super) reconnecting: bool,
     /// Its place has seen too many crashes: others go first until then.
     pub(in super::super) tainted_until: Option<Instant>,
+    /// Whether it was told that somebody listens to its events.
+    pub(super) listened: bool,
     pub(super) stalled: bool,
     /// The last result, or the call that ended its idleness.
     pub(super) progressed: Instant,
@@ -76,6 +78,7 @@ impl Worker {
             draining: false,
             reconnecting: false,
             tainted_until: None,
+            listened: false,
             stalled: false,
             progressed: now,
             heard: now,
@@ -98,10 +101,7 @@ impl Worker {
     }
 
     pub(super) fn has_room_behind(&self) -> bool {
-        self.open()
-            && self.slow == 0
-            && !self.stalled
-            && self.running.len() < self.about.credits
+        self.open() && self.slow == 0 && !self.stalled && self.running.len() < self.about.credits
     }
 
     pub(in super::super) fn tainted(&self, now: Instant) -> bool {

@@ -7,6 +7,7 @@ use super::Routed;
 use super::choose::Target;
 use crate::pool::CallError;
 use crate::services::{Ask, Failure, Node};
+use crate::telemetry::events;
 
 impl Node {
     /// The worker that the call's session is bound to; it is bound now where it was not.
@@ -57,7 +58,19 @@ impl Node {
             replaces: String::new(),
         });
         match self.propose(ask, body).await? {
-            (_, Answer::WorkerBound { node, worker, .. }) => Ok((node, worker)),
+            (
+                _,
+                Answer::WorkerBound {
+                    node,
+                    worker,
+                    bound,
+                },
+            ) => {
+                if bound {
+                    events::affinity_assigned(pool, session, &worker);
+                }
+                Ok((node, worker))
+            }
             _ => Err(crate::services::bridge::misfit()),
         }
     }
@@ -75,6 +88,7 @@ impl Node {
             worker: worker.to_owned(),
         });
         self.propose(&self.own_ask(&call.principal)?, body).await?;
+        events::affinity_broken(pool, call.session(), worker, "worker_lost");
         Ok(())
     }
 }

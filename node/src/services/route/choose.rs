@@ -48,7 +48,7 @@ impl Node {
                     }
                 }
                 Affinity::StrictQueue | Affinity::StrictFailFast => {
-                    return self.bound(call, &pool).await;
+                    return Box::pin(self.bound(call, &pool)).await;
                 }
             }
         }

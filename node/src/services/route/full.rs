@@ -26,7 +26,7 @@ impl Node {
     ) -> Result<ExecuteToolResponse, Failure> {
         let journal = self.journal_of(&call);
         if !call.idempotency_key.is_empty() {
-            return self.once(call, journal).await;
+            return Box::pin(self.once(call, journal)).await;
         }
         match journal {
             Journal::Off => self.run_somewhere(&call).await,
@@ -39,7 +39,7 @@ impl Node {
             Journal::Full => {
                 let (start, end) = (start_id(&call.call_id), end_id(&call.call_id));
                 self.start_call(&call, &start, 1, true).await?;
-                self.run_and_log(call, end).await
+                Box::pin(self.run_and_log(call, end)).await
             }
         }
     }

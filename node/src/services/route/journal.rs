@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use snakepit_machine::{
-    Answer, Body, RECORDED_CALLS_MAX, CallEnd, CallRecord, CallStart, RecordCalls, RejectionKind,
+    Answer, Body, CallEnd, CallRecord, CallStart, RECORDED_CALLS_MAX, RecordCalls, RejectionKind,
 };
 use snakepit_proto::bridge::ExecuteToolResponse;
 use snakepit_proto::headers;
@@ -25,6 +25,8 @@ use crate::services::{Failure, Node};
 const RECORDS_WAITING_MAX: usize = 8_192;
 /// How long an answer waits for room among them, before its record is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long records gather: an entry for many costs little more than one for a single record.
+const GATHER: Duration = Duration::from_millis(50);
 /// The pause before records are tried again that found no leader.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How long records are tried when the node stops.
@@ -168,6 +170,21 @@ pub(super) fn arguments_digest(call: &Routed) -> Vec<u8> {
     hasher.finalize().as_bytes().to_vec()
 }
 
+/// blake3 of what a call returned: its type, its value, its payload, each with its length.
+fn result_digest(answer: &ExecuteToolResponse) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    if let Some(value) = &answer.result {
+        part(value.type_url.as_bytes());
+        part(&value.value);
+    }
+    part(&answer.binary_result);
+    hasher.finalize().as_bytes().to_vec()
+}
+
 fn digest(bytes: &[u8]) -> Vec<u8> {
     if bytes.is_empty() {
         return Vec::new();
@@ -212,21 +229,30 @@ impl Pending {
         let Some(mut record) = self.call.take() else {
             return;
         };
-        let ended = Ended::of(answered);
-        if let Ok(answer) = answered {
-            record.pool.clone_from(&answer.pool);
+        match answered {
+            Ok(answer) => {
+                record.outcome = if answer.success { "ok" } else { "raised" }.to_owned();
+                record.error_type = clip(answer.error.as_ref().map_or("", |error| &error.r#type));
+                record.pool.clone_from(&answer.pool);
+                record.worker.clone_from(&answer.worker_id);
+                record.node = answer.node_id;
+                record.duration_us = u64::try_from(answer.execution_time_ms).unwrap_or(0) * 1_000;
+                record.result_digest = result_digest(answer);
+            }
+            Err(failure) => {
+                let ended = Ended::of(answered);
+                record.outcome = outcome(failure).to_owned();
+                record.error_type = ended.error_type;
+            }
         }
-        record.outcome = ended.outcome.to_owned();
-        record.error_type = ended.error_type;
-        record.worker = ended.worker;
-        record.node = ended.node;
-        record.duration_us = ended.duration_us;
-        record.result_digest = digest(&ended.result);
         let records = &self.node.calls.records;
         let Err(mpsc::error::TrySendError::Full(record)) = records.try_send(record) else {
             return;
         };
-        if tokio::time::timeout(PATIENCE, records.send(record)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, records.send(record))
+            .await
+            .is_err()
+        {
             metrics::counter!("snakepit_journal_dropped_total").increment(1);
             tracing::error!("a call is not in the log: {RECORDS_WAITING_MAX} others wait to be");
         }
@@ -357,8 +383,7 @@ impl Node {
                     session_id: String::new(),
                     ..end
                 };
-                self.propose_for(call, request_id, Body::EndCall(end))
-                    .await
+                self.propose_for(call, request_id, Body::EndCall(end)).await
             }
             other => other,
         }
@@ -391,6 +416,15 @@ impl Node {
                 _ = waiting.recv_many(&mut gathered, RECORDED_CALLS_MAX) => {}
                 () = stop.cancelled() => break,
             }
+            let more = async {
+                tokio::time::sleep(GATHER).await;
+                while gathered.len() < RECORDED_CALLS_MAX
+                    && let Ok(record) = waiting.try_recv()
+                {
+                    gathered.push(record);
+                }
+            };
+            let _ = stop.run_until_cancelled(more).await;
             self.record(&mut gathered, &stop).await;
         }
         waiting.close();
@@ -408,7 +442,9 @@ impl Node {
         loop {
             let proposed = async {
                 let mut ask = self.own_ask("")?;
-                Arc::make_mut(&mut ask.origin).request_id.clone_from(&request_id);
+                Arc::make_mut(&mut ask.origin)
+                    .request_id
+                    .clone_from(&request_id);
                 let body = Body::RecordCalls(RecordCalls {
                     calls: calls.clone(),
                 });

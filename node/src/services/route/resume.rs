@@ -29,7 +29,10 @@ impl Node {
         self: &Arc<Self>,
         mut call: Routed,
     ) -> Result<Answers<ToolChunk>, Failure> {
-        let (resumed, from) = (call.request.resume_call_id.clone(), call.request.resume_from);
+        let (resumed, from) = (
+            call.request.resume_call_id.clone(),
+            call.request.resume_from,
+        );
         let Some(Answer::CallStarted { node, position, .. }) =
             self.answer_in_log(&call, &start_id(&resumed)).await?
         else {
@@ -122,7 +125,11 @@ impl Node {
             crate::services::status::mark(&mut status, "unknown", true);
             return Err(Failure::Remote(status));
         }
-        tracing::info!(call_id = resumed, next, "a lost stream runs again for the rest");
+        tracing::info!(
+            call_id = resumed,
+            next,
+            "a lost stream runs again for the rest"
+        );
         let mut chunks = self.stream_in_full(call, next).await?;
         while let Some(chunk) = chunks.next().await {
             if reader.send(chunk).await.is_err() {
@@ -136,7 +143,9 @@ impl Node {
         let Payload::CallChunksPut { chunks, .. } = self.payload_at(position).await? else {
             return Err(crate::services::bridge::misfit());
         };
-        let decoded = chunks.iter().map(|bytes| ToolChunk::decode(bytes.as_slice()));
+        let decoded = chunks
+            .iter()
+            .map(|bytes| ToolChunk::decode(bytes.as_slice()));
         let decoded: Result<Vec<_>, _> = decoded.collect();
         Ok(decoded.map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?)
     }

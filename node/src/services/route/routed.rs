@@ -9,6 +9,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::pool::ToolCall;
 use crate::services::{Ask, Failure, Node};
+use crate::telemetry::trace::{RequestSpan, SpanKind, keys};
 
 /// Longest name of a tool, in bytes.
 const TOOL_BYTES_MAX: usize = 256;
@@ -18,6 +19,7 @@ const IDEMPOTENT: &str = "idempotent";
 const POOL: &str = "pool";
 const CORRELATION_ID: &str = "correlation_id";
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
+const TRACEPARENT: &str = "traceparent";
 
 /// A call that has been taken and not yet been sent anywhere.
 #[derive(Clone, Debug)]
@@ -65,15 +67,14 @@ impl Routed {
             (own, named) => own.or(named),
         };
         let told = |header: &'static str, key: &'static str| told(metadata, &request, header, key);
-        let correlation_id = told(headers::CORRELATION_ID, CORRELATION_ID)?;
         let idempotency_key = told(headers::IDEMPOTENCY_KEY, IDEMPOTENCY_KEY)?;
         let pool = request.metadata.get(POOL).cloned().unwrap_or_default();
         let mut call = Self {
             call_id: uuid::Uuid::now_v7().to_string(),
             principal: ask.origin.principal.name.clone(),
             request_id: ask.origin.request_id.clone(),
-            traceparent: header(metadata, "traceparent")?.unwrap_or_default(),
-            correlation_id,
+            traceparent: ask.traceparent.clone(),
+            correlation_id: ask.correlation_id.clone(),
             deadline: deadline.map(|left| Instant::now() + left),
             origin: node.id(),
             pool,
@@ -137,8 +138,29 @@ impl Routed {
         }
     }
 
-    pub(super) fn into_call(self) -> ToolCall {
+    /// The span of the call at this node's workers, where traces are on.
+    pub(super) fn span(&self, name: &'static str) -> RequestSpan {
+        let span = RequestSpan::start(name, SpanKind::Internal, &self.traceparent);
+        span.set(keys::TOOL, || self.tool().to_owned());
+        span.set(keys::CALL_ID, || self.call_id.clone());
+        span.set(keys::SESSION_ID, || self.session().to_owned());
+        span.set(keys::CORRELATION_ID, || self.correlation_id.clone());
+        span
+    }
+
+    /// For this node's workers, who are told what their work is part of.
+    pub(super) fn into_call(mut self, span: &RequestSpan) -> ToolCall {
         let idempotent = self.says_idempotent();
+        let traceparent = if span.is_on() {
+            span.traceparent()
+        } else {
+            self.traceparent
+        };
+        if !traceparent.is_empty() {
+            self.request
+                .metadata
+                .insert(TRACEPARENT.into(), traceparent);
+        }
         ToolCall {
             call_id: self.call_id,
             session_id: self.request.session_id,
@@ -199,9 +221,9 @@ fn told(
 
 fn header(metadata: &MetadataMap, name: &'static str) -> Result<Option<String>, Failure> {
     let value = metadata.get(name).map(|value| value.to_str());
-    let value = value.transpose().map_err(|_| {
-        Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it"))
-    })?;
+    let value = value
+        .transpose()
+        .map_err(|_| Failure::Invalid(format!("{name} is not printable ASCII; hint: encode it")))?;
     Ok(value.map(ToOwned::to_owned))
 }
 

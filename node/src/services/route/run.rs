@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 
 use snakepit_proto::bridge::ExecuteToolResponse;
 use snakepit_proto::headers;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Routed;
 use super::choose::Target;
 use crate::pool::{CallError, CallErrorKind, PoolSettings};
 use crate::services::{Failure, Node};
+use crate::telemetry::events;
+use crate::telemetry::trace::keys;
+
+/// Name of the span of a call at a node's workers.
+const SPAN: &str = "ToolCall";
 
 /// How much of a pause is random.
 const JITTER: f64 = 0.25;
@@ -43,6 +48,10 @@ impl Node {
             let failure = match self.attempt(call, &target).await {
                 Ok(mut answer) => {
                     answer.attempts = attempts;
+                    if attempts > 1 {
+                        let (id, correlation) = (&call.call_id, &call.correlation_id);
+                        events::retry_success(&answer.pool, attempts, call.tool(), id, correlation);
+                    }
                     return Ok(answer);
                 }
                 Err(failure) => failure,
@@ -54,21 +63,20 @@ impl Node {
                 Again::Lost if self.may_repeat(call) => {
                     let settings = self.settings_of(call, &target);
                     let pause = pause(&settings, attempts);
+                    let (pool, tool) = (&settings.name, call.tool());
+                    let (id, correlation) = (&call.call_id, &call.correlation_id);
                     if attempts > settings.retries_max || !call.has_time_for(pause) {
+                        events::retry_exhausted(pool, attempts, tool, id, "lost", correlation);
                         return Err(failure);
                     }
-                    tracing::info!(
-                        call_id = call.call_id,
-                        tool = call.tool(),
-                        attempts,
-                        "a lost call runs again"
-                    );
-                    self.pools.count_retry(&settings.name);
+                    tracing::info!(call_id = id, tool, attempts, "a lost call runs again");
+                    events::retry_attempt(pool, attempts, pause, tool, id, "lost", correlation);
+                    self.pools.count_retry(pool);
                     tokio::time::sleep(pause).await;
                     attempts += 1;
                 }
                 _ => {
-                    self.note_lost_worker(call, &target, &failure).await;
+                    Box::pin(self.note_lost_worker(call, &target, &failure)).await;
                     return Err(failure);
                 }
             }
@@ -76,7 +84,11 @@ impl Node {
         }
     }
 
-    async fn attempt(&self, call: &Routed, target: &Target) -> Result<ExecuteToolResponse, Failure> {
+    async fn attempt(
+        &self,
+        call: &Routed,
+        target: &Target,
+    ) -> Result<ExecuteToolResponse, Failure> {
         let mut call = call.clone();
         call.worker.clone_from(&target.worker);
         match target.node {
@@ -95,7 +107,19 @@ impl Node {
         call: Routed,
     ) -> Result<ExecuteToolResponse, Failure> {
         let (call_id, began) = (call.call_id.clone(), Instant::now());
-        let outcome = self.pools.call(call.into_call()).await?;
+        let span = call.span(SPAN);
+        let outcome = self.pools.call(call.into_call(&span)).await;
+        let outcome = match outcome {
+            Ok(outcome) => {
+                span.set(keys::WORKER_ID, || outcome.worker_id.clone());
+                span.end(Code::Ok);
+                outcome
+            }
+            Err(error) => {
+                span.end(crate::services::status::call_class(error.kind()).1);
+                return Err(error.into());
+            }
+        };
         Ok(self.response(call_id, began, outcome))
     }
 
@@ -133,9 +157,7 @@ impl Node {
             Failure::Remote(status) => kind_of(status) == Some("worker_lost"),
             _ => false,
         };
-        if gone
-            && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await
-        {
+        if gone && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await {
             tracing::warn!(
                 session_id = call.session(),
                 ?failure,

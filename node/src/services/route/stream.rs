@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, StreamExt as _};
 use snakepit_proto::bridge::ToolChunk;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Routed;
 use super::journal::{Pending, of_status};
@@ -87,9 +87,22 @@ impl Node {
                 "Streaming execution is not enabled for tool {tool}. Enable streaming support on the adapter (supports_streaming: true) or use ExecuteTool instead."
             ))));
         }
-        let chunks = self.pools.stream(call.into_call()).await?;
-        Ok(Box::pin(chunks.map(move |chunk| {
-            chunk.map_err(|error: CallError| node.status(error.into()))
+        let span = call.span("ToolStream");
+        let chunks = self.pools.stream(call.into_call(&span)).await?;
+        // It ends with the stream: well where that was read to its end.
+        let mut span = Some(span);
+        let chunks = chunks.map(Some).chain(futures_util::stream::iter([None]));
+        Ok(Box::pin(chunks.filter_map(move |chunk| {
+            let item = match chunk {
+                Some(chunk) => Some(chunk.map_err(|error: CallError| node.status(error.into()))),
+                None => {
+                    if let Some(span) = span.take() {
+                        span.end(Code::Ok);
+                    }
+                    None
+                }
+            };
+            std::future::ready(item)
         })))
     }
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from snakepit._proto.worker_v1_pb2 import Result
 from snakepit.worker import _outcome
+from snakepit.worker._gate import Gate
 from snakepit.worker._job import Job
 from snakepit.worker._outbox import BATCH_MAX, Outbox
 from snakepit.worker._tool_loop import ToolLoop
@@ -31,7 +32,9 @@ class AsyncSlots:
         slots: int,
         claim: Callable[[Job], bool],
         run: Callable[[Job], Coroutine[Any, Any, Result]],
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate
         self._tools = tools
         self._outbox = outbox
         self._slots = slots
@@ -57,9 +60,24 @@ class AsyncSlots:
     def _fill(self) -> None:
         while self._waiting and self._running < self._slots:
             job = self._waiting.popleft()
-            if self._claim(job):
+            if self._gate is not None and not self._gate.take_now():
+                self._running += 1
+                asyncio.get_running_loop().create_task(self._wait(job, self._gate), name=job.call.tool)
+            elif self._claim(job):
                 self._running += 1
                 asyncio.get_running_loop().create_task(self._serve(job), name=job.call.tool)
+            elif self._gate is not None:
+                self._gate.give()
+
+    async def _wait(self, job: Job, gate: Gate) -> None:
+        """Not claimed while it waits, so that a cancel spares it."""
+        await gate.take_async()
+        if self._claim(job):
+            await self._serve(job)
+            return
+        gate.give()
+        self._running -= 1
+        self._fill()
 
     async def _serve(self, job: Job) -> None:
         if job.stopped is not None:
@@ -68,6 +86,8 @@ class AsyncSlots:
             # From here on it can be cancelled and still answers.
             job.task = asyncio.current_task()
             result = await self._run(job)
+        if self._gate is not None:
+            self._gate.give()
         self._running -= 1
         self._keep(result)
         self._fill()

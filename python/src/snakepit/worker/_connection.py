@@ -11,13 +11,14 @@ import grpc
 import grpc.aio
 
 from snakepit._endpoints import channel_options
+from snakepit._methods import Metadata
 from snakepit._proto.worker_v1_pb2 import FromWorker, Heartbeat, Hello, ToWorker, Welcome
 from snakepit.errors import Refused, SnakepitError, Unavailable
 from snakepit.worker._dispatcher import Dispatcher
 from snakepit.worker._drain import Drain
+from snakepit.worker._frames import FrameStream
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
-from snakepit.worker._settings import Settings
 from snakepit.worker._telemetry import Telemetry
 
 HEARTBEAT_INTERVAL_DEFAULT_MS: Final = 1000
@@ -27,25 +28,47 @@ WELCOME_TIMEOUT_S: Final = 10.0
 GOODBYE_TIMEOUT_S: Final = 1.0
 _STATUS_TIMEOUT_S: Final = 0.2
 _CLOSE_TIMEOUT_S: Final = 1.0
+# What a message may have beyond the largest that settings allow.
+_EXTRA_BYTES: Final = 64 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 # Which is also how long the socket may take to be connected: a node that starts many workers is busy.
 _PATIENT: Final = {"grpc.min_reconnect_backoff_ms": int(WELCOME_TIMEOUT_S * 1000)}
 # Asked again, the node says the same.
-_FINAL: Final = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
+_FINAL: Final = frozenset(
+    (
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    )
+)
 
 
 class Connection:
-    """One connection, from hello to goodbye or to where it breaks."""
+    """One connection, from hello to goodbye or to where it breaks; of frames where `frames` names a socket."""
 
-    def __init__(self, settings: Settings) -> None:
-        options = dict(channel_options(settings.message_bytes_max)) | _PATIENT
-        self._channel = grpc.aio.insecure_channel(f"unix:{settings.socket}", options=list(options.items()))
+    def __init__(
+        self,
+        target: str,
+        message_bytes_max: int,
+        *,
+        frames: str = "",
+        keepalive: bool = False,
+        metadata: Metadata = (),
+    ) -> None:
+        self._frames = FrameStream(message_bytes_max + _EXTRA_BYTES) if frames else None
+        self._path = frames
+        if self._frames is not None:
+            return
+        options = dict(channel_options(message_bytes_max, keepalive=keepalive)) | _PATIENT
+        self._channel = grpc.aio.insecure_channel(target, options=list(options.items()))
         connect = self._channel.stream_stream(
             _CONNECT,
             request_serializer=FromWorker.SerializeToString,
             response_deserializer=ToWorker.FromString,
         )
-        self._stream: Any = connect()
+        self._stream: Any = connect(metadata=metadata or None)
 
     async def greet(self, hello: Hello, *, timeout_s: float = WELCOME_TIMEOUT_S) -> Welcome:
         """Say hello, hear the welcome.
@@ -54,13 +77,15 @@ class Connection:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                await self._stream.write(FromWorker(hello=hello))
-                first = await self._stream.read()
+                if self._frames is not None:
+                    await self._frames.connect(self._path)
+                await self._write(FromWorker(hello=hello))
+                first = await self._next()
         except TimeoutError:
             raise Unavailable(f"no welcome from the node within {timeout_s:.1f} s") from None
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, OSError) as error:
             raise await self._refusal() from error
-        if first is grpc.aio.EOF:
+        if first is None:
             raise await self._refusal()
         if not isinstance(first, ToWorker) or first.WhichOneof("message") != "welcome":
             raise Unavailable("the node's first message is no welcome; is it of another version?")
@@ -72,7 +97,7 @@ class Connection:
         """Carry messages both ways until drained (True) or the stream breaks (False)."""
         telemetry.begin()
         reading = asyncio.create_task(self._read(dispatcher, outbox, telemetry, drain), name="read")
-        writing = asyncio.create_task(outbox.write_all(self._stream.write), name="write")
+        writing = asyncio.create_task(outbox.write_all(self._write), name="write")
         interval_s = (welcome.heartbeat_interval_ms or HEARTBEAT_INTERVAL_DEFAULT_MS) / 1000
         beating = asyncio.create_task(_beat(outbox, dispatcher, telemetry, interval_s), name="beat")
         await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
@@ -87,12 +112,18 @@ class Connection:
             await asyncio.wait((reading, writing), timeout=_CLOSE_TIMEOUT_S)
             return False
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._stream.done_writing()
+            if self._frames is not None:
+                self._frames.end_writing()
+            else:
+                await self._stream.done_writing()
         await asyncio.wait((reading,), timeout=GOODBYE_TIMEOUT_S)
         return True
 
     async def close(self) -> None:
         """Give the connection up, whatever its state."""
+        if self._frames is not None:
+            self._frames.close()
+            return
         self._stream.cancel()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -105,7 +136,19 @@ class Connection:
             return "no status"
         return f"{code.name}: {details}" if details else code.name
 
+    async def _write(self, message: FromWorker) -> None:
+        await (self._stream if self._frames is None else self._frames).write(message)
+
+    async def _next(self) -> Any:
+        """The next message; None at the end of the stream."""
+        if self._frames is not None:
+            return await self._frames.read()
+        message = await self._stream.read()
+        return None if message is grpc.aio.EOF else message
+
     async def _status(self) -> tuple[grpc.StatusCode | None, str]:
+        if self._frames is not None:
+            return self._frames.status()
         try:
             async with asyncio.timeout(_STATUS_TIMEOUT_S):
                 return await self._stream.code(), await self._stream.details() or ""
@@ -118,11 +161,11 @@ class Connection:
         return kind(f"the node refused the connection: {await self.why()}")
 
     async def _read(self, dispatcher: Dispatcher, outbox: Outbox, telemetry: Telemetry, drain: Drain) -> None:
-        read = self._stream.read
+        read = self._next
         try:
             while True:
                 message = await read()
-                if message is grpc.aio.EOF:
+                if message is None:
                     return
                 match message.WhichOneof("message"):
                     case "calls":

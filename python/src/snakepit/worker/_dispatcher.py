@@ -14,6 +14,7 @@ from snakepit._proto.worker_v1_pb2 import Call, Result
 from snakepit.errors import NotFound
 from snakepit.worker import _outcome
 from snakepit.worker._async_slots import AsyncSlots
+from snakepit.worker._gate import Gate
 from snakepit.worker._host import Host
 from snakepit.worker._job import (
     APART,
@@ -46,7 +47,8 @@ class Dispatcher:
     Sync tools run on `slots` threads that take from one queue, so that a thread goes from call to call
     without this loop; so does the loop of async tools while nothing else runs. Thread-sensitive tools have a
     thread apart. While calls of several kinds run or are next, this loop hands out the slots one by one. With
-    `asyncio`, the slots are those of async tools, and sync ones have one thread beside them.
+    `asyncio`, the slots are those of async tools, and sync ones have one thread beside them. A `gate` holds
+    slots that several dispatchers share: a call waits there before it begins.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Dispatcher:
         credits: int,
         thread_sensitive: bool,
         concurrency: Concurrency | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._host = host
+        self._gate = gate
         self._tools = tools
         self._credits = credits
         self._slots = slots
@@ -74,8 +78,9 @@ class Dispatcher:
         # Claimed by whoever takes a job out: a thread that starts it, or a cancel that spares it.
         self._unstarted: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
-        self._queue: SimpleQueue[Job] = SimpleQueue()
-        self._sensitive: SimpleQueue[Job] | None = None
+        # None ends the thread that takes it.
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._sensitive: SimpleQueue[Job | None] | None = None
         self._async: AsyncSlots
         self._outbox: Outbox
         self._runner: Runner
@@ -91,7 +96,7 @@ class Dispatcher:
         self._outbox = outbox
         self._chunk_credits = chunk_credits or CHUNK_CREDITS_DEFAULT
         self._async = AsyncSlots(
-            self._tools, outbox, slots=self._slots, claim=self._claim, run=runner.run_async
+            self._tools, outbox, slots=self._slots, claim=self._claim, run=runner.run_async, gate=self._gate
         )
         for number in range(self._threads):
             self._start_thread(f"snakepit-slot-{number}", self._queue)
@@ -173,6 +178,17 @@ class Dispatcher:
         for sequence in sequences:
             self._stop(sequence, CANCELLED, "the stream to the node broke")
 
+    def close(self) -> None:
+        """Let the threads end, each after the call that it runs; what is here is given up."""
+        self._draining = True
+        self.give_up(self.held())
+        for _ in range(self._threads):
+            self._queue.put(None)
+        if self._sensitive is not None:
+            self._sensitive.put(None)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
     async def drain(self) -> None:
         """Take no more calls, and return when those that are here have ended."""
         self._draining = True
@@ -241,17 +257,17 @@ class Dispatcher:
             job.stopped = (kind, reason)
             job.credits.stop()
 
-    def _sensitive_queue(self) -> SimpleQueue[Job]:
+    def _sensitive_queue(self) -> SimpleQueue[Job | None]:
         if self._sensitive is None:
             self._sensitive = SimpleQueue()
             self._start_thread("snakepit-sensitive", self._sensitive)
         return self._sensitive
 
-    def _start_thread(self, name: str, queue: SimpleQueue[Job]) -> None:
+    def _start_thread(self, name: str, queue: SimpleQueue[Job | None]) -> None:
         threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
 
-    def _serve(self, queue: SimpleQueue[Job]) -> None:
-        """A slot: runs what comes, for ever.
+    def _serve(self, queue: SimpleQueue[Job | None]) -> None:
+        """A slot: runs what comes, until it is told to end.
 
         Waking the loop costs more than a quick call. So results of calls whose successor in the queue is of
         a tool known to be quick go out together; `_sweep` bounds the wait where that guess is wrong.
@@ -268,7 +284,15 @@ class Dispatcher:
                     job = queue.get()
             else:
                 job = queue.get()
+            if job is None:
+                self._outbox.wake()
+                return
+            if self._gate is not None and not self._gate.take_now():
+                self._outbox.wake()
+                kept = 0
+                self._gate.take()
             if not self._claim(job):
+                self._give_gate()
                 continue
             tool = job.call.tool
             usual = usual_ns.get(tool, _SLOW_NS)
@@ -277,11 +301,16 @@ class Dispatcher:
                 kept = 0
             began = time.perf_counter_ns()
             self._outbox.keep(self._run(job))
+            self._give_gate()
             kept += 1
             # Grows slowly: one measure may hold a wait for the interpreter.
             usual_ns[tool] = min(usual + usual // 4, time.perf_counter_ns() - began)
             if len(usual_ns) > _TOOLS_MAX:
                 usual_ns.clear()
+
+    def _give_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.give()
 
     def _run(self, job: Job) -> Result:
         if job.ends is not None and time.monotonic() >= job.ends:

@@ -36,6 +36,24 @@ def hello(settings: Settings, host: Host, *, held: Iterable[int] | None = None) 
     )
 
 
+def offer(name: str, worker_id: str, host: Host, *, slots: int, credits: int) -> Hello:
+    """The first message of a process that the node did not start, which offers its tools under a name."""
+    return Hello(
+        protocol=PROTOCOL,
+        worker_id=worker_id,
+        pid=os.getpid(),
+        adapter=host.name,
+        tools=host.specs,
+        slots=slots,
+        credits=credits,
+        python_version=platform.python_version(),
+        sdk_version=snakepit.__version__,
+        offer=name,
+        concurrency="thread" if slots > 1 else "process",
+        gil=has_gil(),
+    )
+
+
 def has_gil() -> bool:
     """Whether threads of this interpreter take turns."""
     # Interpreters before 3.13 cannot be asked, and do.

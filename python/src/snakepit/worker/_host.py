@@ -63,6 +63,11 @@ class Host:
                 hint="take one instance per request, or one slot",
             )
 
+    @property
+    def name(self) -> str:
+        """The path of the class or the module."""
+        return _name(self.source)
+
     def require_thread_safe(self) -> None:
         """Raises Invalid where the adapter says it is not; one of Snakepit's kind must say that it is."""
         said = getattr(self.source, "__thread_safe__", None)

@@ -162,6 +162,10 @@ class Callbacks:
         """The caller's session; costs nothing until it is used."""
         return Session(self.transport(job), job.call.session_id)
 
+    def close(self) -> None:
+        """Close the channel; callbacks under way fail."""
+        self._endpoints.close()
+
     def transport(self, job: Job) -> Transport:
         """Calls to the node for this job, under its token and within its deadline."""
         return _CallTransport(self._endpoints, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -56,7 +57,9 @@ class Outbox:
         """Have the loop collect what was posted; from any thread."""
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self.collect, context=self._context)
+            # A call that outlives the loop has nobody left to tell.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.collect, context=self._context)
 
     def send(self, message: FromWorker) -> None:
         """Send a message before all results that wait; from the loop."""

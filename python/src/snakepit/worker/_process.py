@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from snakepit.errors import Invalid, SnakepitError
 from snakepit.worker import _life, _output, _settings
@@ -15,7 +15,9 @@ from snakepit.worker import _life, _output, _settings
 if TYPE_CHECKING:
     from snakepit.worker._worker import Worker
 
-EXIT_WRONG = 2
+EXIT_WRONG: Final = 2
+# What the processes that tools start are told apart by: they inherit it.
+WORKER_PID: Final = "SNAKEPIT_WORKER_PID"
 
 
 def run(arguments: Sequence[str], *, forked: bool = False) -> NoReturn:
@@ -27,6 +29,7 @@ def run(arguments: Sequence[str], *, forked: bool = False) -> NoReturn:
     """
     # The node decides what an interrupt at the terminal means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ[WORKER_PID] = str(os.getpid())
     try:
         settings = _settings.from_environment(os.environ, arguments)
         if forked and settings.node_pid is None:
@@ -55,9 +58,11 @@ def run(arguments: Sequence[str], *, forked: bool = False) -> NoReturn:
 
 
 def _run(worker: Worker) -> int:
+    # Not run within the handler: a worker's exception would come with that of the import.
     try:
         import uvloop
+
+        run: Callable[[Coroutine[Any, Any, int]], int] = uvloop.run
     except ImportError:
-        return asyncio.run(worker.run())
-    code: int = uvloop.run(worker.run())
-    return code
+        run = asyncio.run
+    return run(worker.run())

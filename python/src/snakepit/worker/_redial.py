@@ -29,7 +29,7 @@ async def dial_again(
         await asyncio.sleep(PAUSE_S)
     while (left := ends - clock()) > 0:
         began = clock()
-        connection = Connection(settings)
+        connection = Connection(settings.target, settings.message_bytes_max, frames=settings.frames)
         try:
             welcome = await connection.greet(hello(), timeout_s=min(left, WELCOME_TIMEOUT_S))
         except (Unavailable, Refused) as error:

@@ -69,6 +69,10 @@ class Runner:
             if hasattr(self._shared, "initialize"):
                 await asyncio.wrap_future(self._tools.submit(self._hook_async(self._shared, "initialize")))
 
+    def share_with(self, other: Runner) -> None:
+        """Use the instance that another runner has made, and leave its end to that one."""
+        self._shared = other._shared
+
     async def stop(self) -> None:
         """Clean that instance up."""
         if hasattr(self._shared, "cleanup"):

@@ -21,6 +21,8 @@ SNAKEPIT_LEGACY_RESULTS       `0.4` or `0.13`: results byte for byte as that Sna
 SNAKEPIT_ALLOW_PICKLE         `1`: pickled arguments of old clients are read, where they are lists of numbers
 SNAKEPIT_LOG_LEVEL            debug, info, warning or error; info
 ============================  ==============================================================================
+
+The worker sets SNAKEPIT_WORKER_PID to its own process id, for the processes that its tools start.
 """
 
 from __future__ import annotations
@@ -59,10 +61,16 @@ class Settings:
     # None where nothing was asked for.
     concurrency: Concurrency | None
     reconnect_ms: int
+    frames: str
     message_bytes_max: int
     node_pid: int | None
     thread_sensitive: bool
     log_level: str
+
+    @property
+    def target(self) -> str:
+        """Where the node is dialled."""
+        return f"unix:{self.socket}"
 
 
 def from_environment(environment: Mapping[str, str], arguments: Sequence[str]) -> Settings:
@@ -85,6 +93,7 @@ def from_environment(environment: Mapping[str, str], arguments: Sequence[str]) -
         ),
         instance="worker" if instance == "worker" else "request" if instance else None,
         concurrency=_concurrency(environment, slots),
+        frames=environment.get("SNAKEPIT_WORKER_FRAMES", ""),
         reconnect_ms=_integer(environment, "SNAKEPIT_WORKER_RECONNECT_MS", RECONNECT_MS, 0, RECONNECT_MS_MAX),
         message_bytes_max=_integer(
             environment, "SNAKEPIT_MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, 2**31 - 1

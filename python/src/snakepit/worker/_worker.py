@@ -49,7 +49,9 @@ class Worker:
         # What is loaded stays: the collector need not walk it again and again.
         gc.freeze()
 
-        connection = Connection(self._settings)
+        connection = Connection(
+            self._settings.target, self._settings.message_bytes_max, frames=self._settings.frames
+        )
         try:
             welcome = await connection.greet(hello(self._settings, self._host))
         except (Unavailable, Refused) as error:
@@ -101,7 +103,7 @@ class Worker:
         )
         self._telemetry.wake_with(self._outbox.wake)
         events.send_to(self._telemetry)
-        callbacks = Callbacks(f"unix:{settings.socket}", settings.message_bytes_max)
+        callbacks = Callbacks(settings.target, settings.message_bytes_max)
         self._runner = Runner(
             self._host,
             callbacks,

@@ -739,7 +739,7 @@ fn arbitrary_work(session_id: String, texts: [String; 5], number: u64) -> Body {
             name: a,
             definition_json: b,
             expected_version: number / 8 % 3,
-            create_only: number % 16 == 0,
+            create_only: number.is_multiple_of(16),
         }),
         1 => remove_pool(&a),
         2 => Body::BindWorker(BindWorker {

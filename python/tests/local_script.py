@@ -1,0 +1,65 @@
+"""A script that runs a cluster of its own; the tests end it in every way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import snakepit
+from snakepit import tool
+
+
+class Tools:
+    @tool
+    def whose(self) -> int:
+        return os.getpid()
+
+    @tool
+    def spawn(self) -> int:
+        """A process that nobody waits for."""
+        return subprocess.Popen(["sleep", "600"]).pid
+
+
+def pids(cluster: snakepit.LocalCluster, client: snakepit.Client) -> list[int]:
+    workers = [worker.pid for worker in client.workers()]
+    return [*cluster.pids, *workers, client.call("spawn").value]
+
+
+def main(client: snakepit.Client) -> str:
+    print(client.call("whose").value, flush=True)
+    match sys.argv[1]:
+        case "raise":
+            raise RuntimeError("as asked")
+        case "exit":
+            sys.exit(7)
+        case "sleep":
+            time.sleep(600)
+    return "done"
+
+
+def hold() -> None:
+    cluster = snakepit.LocalCluster(adapter=Tools, workers=1).start()
+    with cluster.connect() as client:
+        print(*pids(cluster, client), cluster.dir, flush=True)
+    match sys.argv[1]:
+        case "hold":
+            time.sleep(600)
+        case "fork":
+            # A child that outlives its parent holds the parent's pipes.
+            if os.fork() == 0:
+                print("child", os.getpid(), flush=True)
+                os.execvp("sleep", ["sleep", "8"]) if len(sys.argv) > 2 else time.sleep(8)
+            time.sleep(600)
+        case "raise-holding":
+            raise RuntimeError("as asked")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] in ("hold", "fork", "raise-holding", "leave"):
+        hold()
+    else:
+        mode: Any = sys.argv[2] if len(sys.argv) > 2 else "auto"
+        print(snakepit.run_as_script(main, adapter=Tools, workers=1, exit_mode=mode))

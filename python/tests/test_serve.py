@@ -1,0 +1,260 @@
+"""Tools of processes that no node started, against real nodes. Needs SNAKEPIT_BIN."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import snakepit
+from snakepit import Service, errors
+from snakepit._proto import snakepit_bridge_pb2 as pb
+from snakepit.worker._source import host_of
+from tests import served
+from tests.bridge_cluster import BIN, Cluster, eventually
+
+needs_nodes = pytest.mark.skipif(not BIN, reason="SNAKEPIT_BIN does not name the snakepit program")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Cluster]:
+    cluster = Cluster("tests.bridge_adapters_013.OnlyTools", nodes=2)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="module")
+def service(nodes: Cluster) -> Iterator[Service]:
+    with snakepit.serve(served.FUNCTIONS, nodes.endpoints, name="outside", principal="ada") as service:
+        yield service
+
+
+@pytest.fixture(params=[0, 1])
+def client(request: Any, nodes: Cluster) -> Iterator[snakepit.Client]:
+    with snakepit.connect(nodes.endpoints[request.param], timeout_s=30) as client:
+        yield client
+
+
+def names(nodes: Cluster, node: int) -> set[str]:
+    answer = nodes.stub(node).GetExposedElixirTools(pb.GetExposedElixirToolsRequest(), timeout=20)
+    return {spec.name for spec in answer.tools}
+
+
+def wait_until(condition: Any, seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@needs_nodes
+def test_every_node_has_the_tools(nodes: Cluster, service: Service) -> None:
+    assert service.nodes == [1, 2]
+    for node in range(2):
+        assert {"double", "keep", "counts"} <= names(nodes, node)
+
+
+@needs_nodes
+def test_calls(service: Service, client: snakepit.Client) -> None:
+    result = client.call("double", value=[1, "x"])
+    assert (result.value, result.pool) == ([1, "x", 1, "x"], "outside")
+    assert client.call("waits", seconds=0.01).value == "waited"
+    session = client.create_session(f"s-{uuid.uuid4().hex}")
+    assert client.call("keep", session, name="x", value=2.5).value == 2.5
+    assert session["x"] == 2.5
+    assert session.variable("x").version == 1
+    with pytest.raises(errors.ToolError, match="LookupError: as asked") as caught:
+        client.call("fails", text="as asked")
+    assert "served.py" in caught.value.traceback
+
+
+@needs_nodes
+def test_streams(service: Service, client: snakepit.Client) -> None:
+    assert list(client.stream("counts", to=100)) == list(range(100))
+    assert list(client.stream("ticks", to=5)) == list(range(5))
+
+
+@needs_nodes
+def test_cancellation(service: Service, client: snakepit.Client) -> None:
+    served.EVENTS.clear()
+    stream = client.stream("counts", to=100_000)
+    assert next(stream) == 0
+    stream.close()
+    wait_until(lambda: "counts ended" in served.EVENTS)
+    with pytest.raises(errors.Unknown):
+        client.call("waits", seconds=60, timeout_s=0.5)
+    wait_until(lambda: "waits cancelled" in served.EVENTS)
+
+
+@needs_nodes
+def test_slots_are_of_the_process(nodes: Cluster, service: Service) -> None:
+    clients = [snakepit.connect(endpoint) for endpoint in nodes.endpoints]
+    with ThreadPoolExecutor(8) as pool:
+        most = list(pool.map(lambda n: clients[n % 2].call("at_once", ms=20).value, range(8)))
+    assert max(most) == 1
+    for client in clients:
+        client.close()
+
+
+@needs_nodes
+def test_a_tool_of_a_worker_calls_them(nodes: Cluster, service: Service, client: snakepit.Client) -> None:
+    session = client.create_session(f"s-{uuid.uuid4().hex}")
+
+    def relay() -> Any:
+        return client.call("relay", session, tool="double", arguments={"value": 21}).value
+
+    wait_until(lambda: "relay" in names(nodes, 0) | names(nodes, 1))
+    assert relay() == 42
+    from snakepit_bridge import SessionContext
+
+    context = SessionContext(nodes.stub(0), session.id)
+    assert context.call_elixir_tool("double", value=4) == 8
+    assert context.elixir_tools["double"](value="ab") == "abab"
+
+
+@needs_nodes
+def test_one_instance_for_all_streams(nodes: Cluster) -> None:
+    with snakepit.serve(served.Counter, nodes.endpoints, name="counter"):
+        totals = []
+        for endpoint in nodes.endpoints:
+            with snakepit.connect(endpoint) as client:
+                totals.append(client.call("count_up").value)
+    assert totals == [1, 2]
+
+
+@needs_nodes
+def test_the_end_takes_them_away(nodes: Cluster) -> None:
+    # Given to one node alone, they are there for all.
+    service = snakepit.serve("tests.served.Counter", nodes.endpoints[:1], name="once")
+    eventually(lambda: _assert("count_up" in names(nodes, 1)))
+    service.stop()
+    service.stop()
+    assert service.wait()
+    assert service.nodes == []
+    eventually(lambda: _assert("count_up" not in names(nodes, 0) | names(nodes, 1)))
+
+
+@needs_nodes
+def test_a_call_that_runs_may_end(nodes: Cluster) -> None:
+    service = snakepit.serve([served.at_once], nodes.endpoints, name="slow")
+    with snakepit.connect(nodes.endpoints[0]) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.call, "at_once", ms=700, pool="slow")
+        time.sleep(0.3)
+        service.stop()
+        assert answer.result().value >= 1
+
+
+@needs_nodes
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_end_of_the_process(nodes: Cluster, number: signal.Signals) -> None:
+    name = f"process-{number.name.lower()}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.served", ",".join(nodes.endpoints), name],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "serving\n"
+        with snakepit.connect(nodes.endpoints[1]) as client:
+            assert client.call("served_by", pool=name).value == process.pid
+            process.send_signal(number)
+            said = process.communicate(timeout=30)[0]
+            assert (said, process.returncode) == (("", -9) if number is signal.SIGKILL else ("stopped\n", 0))
+            eventually(lambda: _assert_refused(client, name))
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_nodes
+def test_async(nodes: Cluster) -> None:
+    async def run() -> None:
+        served_async = snakepit.serve_async([served.double], nodes.endpoints, name="async")
+        async with served_async as service, snakepit.connect_async(nodes.endpoints) as client:
+            assert service.nodes == [1, 2]
+            assert (await client.call("double", value=3, pool="async")).value == 6
+            assert not await service.wait(0.01)
+        assert await service.wait()
+        with pytest.raises(errors.Refused, match="before"):
+            await service.start()
+
+    asyncio.run(run())
+
+
+@needs_nodes
+def test_a_node_that_goes_and_comes_back(nodes: Cluster) -> None:
+    with snakepit.serve([served.double], nodes.endpoints, name="again") as service:
+        nodes.kill(2)
+        try:
+            wait_until(lambda: service.nodes == [1])
+            with snakepit.connect(nodes.endpoints[0]) as client:
+                assert client.call("double", value=1, pool="again").value == 2
+        finally:
+            nodes.start(2)
+        wait_until(lambda: service.nodes == [1, 2], 30)
+        with snakepit.connect(nodes.endpoints[1]) as client:
+            assert client.call("double", value=2, pool="again").value == 4
+
+
+@needs_nodes
+def test_refusals(nodes: Cluster) -> None:
+    with pytest.raises(errors.Refused, match="is a pool of the node"):
+        snakepit.serve([served.double], nodes.endpoints, name="default")
+    with pytest.raises(errors.Refused, match="no pool name"):
+        snakepit.serve([served.double], nodes.endpoints, name="no name")
+    before = threading.active_count()
+    with pytest.raises(errors.Unavailable, match=r"within 0\.5 s"):
+        snakepit.serve([served.double], "127.0.0.1:1", name="x", timeout_s=0.5)
+    assert threading.active_count() <= before
+
+
+def test_what_can_be_served() -> None:
+    host = host_of(served.FUNCTIONS, slots=1)
+    assert sorted(host.entries) == sorted(function.__name__ for function in served.FUNCTIONS)
+    specs = {spec.name: spec for spec in host.specs}
+    assert specs["double"].description == "Twice."
+    assert specs["counts"].supports_streaming
+    assert specs["ticks"].supports_streaming
+    assert host.entries["waits"].is_async
+    assert [parameter.name for parameter in specs["keep"].parameters] == ["name", "value"]
+    assert not hasattr(served.double, "__snakepit_tool__")
+    for source in ("tests.tools", "tests.served.Counter", served.Counter, served):
+        assert host_of(source, slots=1).entries
+    with pytest.raises(errors.Invalid, match="no tools"):
+        host_of([], slots=1)
+    with pytest.raises(errors.Invalid, match="two functions"):
+        host_of([served.double, served.double], slots=1)
+    with pytest.raises(errors.Invalid, match="no function with a name"):
+        host_of([lambda: 1], slots=1)
+    with pytest.raises(errors.Invalid, match="slots is 0"):
+        snakepit.serve([served.double], "127.0.0.1:1", name="x", slots=0)
+    with pytest.raises(errors.Invalid, match="no endpoints"):
+        snakepit.serve([served.double], [], name="x")
+
+
+def _assert(condition: bool) -> None:
+    assert condition
+
+
+def _assert_refused(client: snakepit.Client, pool: str) -> None:
+    try:
+        client.call("served_by", pool=pool, timeout_s=2)
+    except errors.NotFound:
+        return
+    except errors.SnakepitError as error:
+        raise AssertionError("not gone yet") from error
+    raise AssertionError("still served")

@@ -20,6 +20,7 @@ pub mod programs;
 pub mod raw;
 pub mod seed;
 pub mod settings;
+pub mod tools;
 
 pub use cluster::Cluster;
 pub use deadline::{eventually, within};

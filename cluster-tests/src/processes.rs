@@ -19,7 +19,12 @@ pub struct Process {
 
 /// Living processes with this mark, but for those given.
 pub fn marked(mark: &str, but: &[u32]) -> Vec<Process> {
-    let entry = format!("{MARK}={mark}");
+    carrying(MARK, mark, but)
+}
+
+/// Living processes with this variable in their environment, but for those given.
+pub fn carrying(name: &str, value: &str, but: &[u32]) -> Vec<Process> {
+    let entry = format!("{name}={value}");
     let Ok(all) = fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -37,6 +42,16 @@ pub fn marked(mark: &str, but: &[u32]) -> Vec<Process> {
             command: command(pid),
         })
         .collect()
+}
+
+/// A variable of a process's environment, as it was when that was started.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
 }
 
 /// Whether it runs; a zombie does not.

@@ -16,6 +16,8 @@ pub struct Spec {
     pub cluster_id: String,
     /// Settings beside the addresses: section, key, value as TOML.
     set: Vec<(String, String, String)>,
+    /// Those of one node.
+    set_on: Vec<(u64, String, String, String)>,
     /// Workers of each node; nodes that are not named have none.
     workers: BTreeMap<u64, usize>,
     /// Further settings of the pools: key, value as TOML.
@@ -30,6 +32,7 @@ impl Spec {
             nodes,
             cluster_id: "tested".into(),
             set: Vec::new(),
+            set_on: Vec::new(),
             workers: BTreeMap::new(),
             pool: Vec::new(),
             adapter: "snakepit.demo.showcase".into(),
@@ -42,6 +45,15 @@ impl Spec {
         let (section, key) = path.split_once('.').expect("section.key");
         self.set
             .push((section.into(), key.into(), value.to_string()));
+        self
+    }
+
+    /// A setting of one node.
+    #[must_use]
+    pub fn set_on(mut self, id: u64, path: &str, value: impl ToString) -> Self {
+        let (section, key) = path.split_once('.').expect("section.key");
+        let (section, key) = (section.to_owned(), key.to_owned());
+        self.set_on.push((id, section, key, value.to_string()));
         self
     }
 
@@ -91,6 +103,9 @@ impl Spec {
             put("listen", kind, &quoted(&of));
         }
         for (section, key, value) in &self.set {
+            put(section, key, value);
+        }
+        for (_, section, key, value) in self.set_on.iter().filter(|(of, ..)| *of == id) {
             put(section, key, value);
         }
         let mut text = String::new();

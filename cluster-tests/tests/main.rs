@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::print_stdout)]
 
 mod access;
+mod affinity;
 mod audit;
 mod command_line;
 mod copies;
@@ -10,17 +11,23 @@ mod crashes;
 mod dependencies;
 mod expiry;
 mod handover;
+mod journal;
 mod once;
 mod optimizations;
+mod pools;
 mod programs;
 mod protocol;
 mod quorum;
+mod recycling;
 mod refusals;
 mod replay;
 mod requests;
+mod rolling;
 mod serving;
 mod sessions;
 mod snapshots;
+mod storms;
+mod streams;
 mod telemetry;
 mod tools;
 mod types;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::labels::{key_problem, value_problem, wanted_problem};
+
 /// Most workers of one pool.
 pub const SIZE_MAX: usize = 1024;
 /// Most calls that one worker runs at once.
@@ -404,6 +406,19 @@ impl PoolSettings {
                     "{field}: there are {}; give {LABELS_MAX} at most",
                     labels.len()
                 ));
+            }
+            let value_problem = if field == "labels" {
+                value_problem
+            } else {
+                wanted_problem
+            };
+            for (key, value) in labels {
+                if let Some((limit, hint)) = key_problem(key) {
+                    problems.push(format!("{field}: {key:?} must be {limit}; {hint}"));
+                }
+                if let Some((limit, hint)) = value_problem(value) {
+                    problems.push(format!("{field}.{key}: {value:?} must be {limit}; {hint}"));
+                }
             }
         }
         for name in self.env.keys() {

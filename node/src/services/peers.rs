@@ -1,6 +1,7 @@
 //! The other nodes' workers: which tools they offer, how busy they are, and calls sent there.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,6 @@ use snakepit_proto::peer::{
     CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -308,18 +308,35 @@ async fn look(peer: Arc<Peer>) {
 }
 
 /// A status of a peer's own goes to the caller as it is. One that the connection made is another matter:
-/// the call may be running there.
+/// the call may be running there, unless there was none.
 fn lost(id: u64, status: Status) -> Status {
     if status.metadata().contains_key(headers::ERROR_KIND) || status.code() == Code::Unimplemented {
         return status;
+    }
+    if never_connected(&status) {
+        let mut silent = Status::unavailable(format!(
+            "node {id} cannot be reached: {}; hint: not done, retry",
+            status.message()
+        ));
+        super::status::mark(&mut silent, "unavailable", false);
+        return silent;
     }
     let mut lost = Status::unknown(format!(
         "the connection to node {id} broke while it had the call: {}; it may be done; hint: retry only if running it twice does no harm",
         status.message()
     ));
-    lost.metadata_mut()
-        .insert(headers::ERROR_KIND, MetadataValue::from_static("unknown"));
-    lost.metadata_mut()
-        .insert(headers::DONE, MetadataValue::from_static("maybe"));
+    super::status::mark(&mut lost, "unknown", true);
     lost
+}
+
+/// Whether a call has not even left this node.
+fn never_connected(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

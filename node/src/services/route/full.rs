@@ -6,12 +6,11 @@ use std::time::Duration;
 use prost::Message as _;
 use snakepit_machine::{Answer, Payload, RowsExt as _};
 use snakepit_proto::bridge::ExecuteToolResponse;
-use snakepit_raft::ReadError;
 use tonic::{Code, Status};
 
 use super::Routed;
 use super::journal::{Ended, Open, Pending, arguments_digest};
-use crate::pool::Journal;
+use crate::pool::{CallError, Journal};
 use crate::services::{Failure, Node};
 
 /// Time between two looks at a call that another caller has under way.
@@ -136,7 +135,7 @@ impl Node {
                 None => return Err(lost(call_id, "lost")),
             }
             if !call.has_time_for(LOOK_EVERY) {
-                return Err(Failure::Read(ReadError::Deadline));
+                return Err(CallError::DeadlineExceeded { maybe: true }.into());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -230,6 +230,7 @@ impl Node {
         }
         for tool in tools.values_mut() {
             tool.nodes.sort_unstable();
+            tool.nodes.dedup();
         }
         tools
     }

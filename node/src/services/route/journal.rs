@@ -314,7 +314,8 @@ impl Node {
     }
 
     fn tool_version(&self, tool: &str) -> String {
-        self.pools.tool_version(tool).unwrap_or_default()
+        let version = self.pools.tool_version(tool).unwrap_or_default();
+        clip(&version)
     }
 
     /// Log that a call is about to begin.

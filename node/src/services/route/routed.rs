@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use snakepit_machine::ID_BYTES_MAX;
+use snakepit_machine::{ID_BYTES_MAX, POOL_NAME_BYTES_MAX};
 use snakepit_proto::bridge::ExecuteToolRequest;
 use snakepit_proto::{headers, peer};
 use tonic::metadata::MetadataMap;
@@ -69,6 +69,12 @@ impl Routed {
         let told = |header: &'static str, key: &'static str| told(metadata, &request, header, key);
         let idempotency_key = told(headers::IDEMPOTENCY_KEY, IDEMPOTENCY_KEY)?;
         let pool = request.metadata.get(POOL).cloned().unwrap_or_default();
+        if pool.len() > POOL_NAME_BYTES_MAX {
+            return Err(Failure::Invalid(format!(
+                "metadata pool has {} bytes; hint: a pool's name has {POOL_NAME_BYTES_MAX} at most",
+                pool.len()
+            )));
+        }
         let mut call = Self {
             call_id: uuid::Uuid::now_v7().to_string(),
             principal: ask.origin.principal.name.clone(),

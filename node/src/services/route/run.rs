@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use super::Routed;
 use super::choose::Target;
-use crate::pool::{CallError, CallErrorKind, PoolSettings};
+use crate::pool::{CallError, CallErrorKind, CallOutcome, PoolSettings};
 use crate::services::{Failure, Node};
 use crate::telemetry::events;
 use crate::telemetry::trace::keys;
@@ -108,7 +108,12 @@ impl Node {
     ) -> Result<ExecuteToolResponse, Failure> {
         let (call_id, began) = (call.call_id.clone(), Instant::now());
         let span = call.span(SPAN);
+        let told =
+            events::listened().then(|| (call.tool().to_owned(), call.correlation_id.clone()));
         let outcome = self.pools.call(call.into_call(&span)).await;
+        if let Some((tool, correlation)) = told {
+            tell_executed(&tool, &call_id, &correlation, began.elapsed(), &outcome);
+        }
         let outcome = match outcome {
             Ok(outcome) => {
                 span.set(keys::WORKER_ID, || outcome.worker_id.clone());
@@ -165,6 +170,26 @@ impl Node {
             );
         }
     }
+}
+
+/// Tell whoever listens to events that a call has ended.
+fn tell_executed(
+    tool: &str,
+    call_id: &str,
+    correlation_id: &str,
+    took: Duration,
+    outcome: &Result<CallOutcome, CallError>,
+) {
+    let (pool, worker, result) = match outcome {
+        Ok(outcome) if outcome.success => (outcome.pool.as_str(), outcome.worker_id.as_str(), "ok"),
+        Ok(outcome) => (outcome.pool.as_str(), outcome.worker_id.as_str(), "raised"),
+        Err(error) => match error.kind() {
+            CallErrorKind::Unknown => ("", "", "lost"),
+            CallErrorKind::Deadline | CallErrorKind::Cancelled => ("", "", "taken_back"),
+            _ => ("", "", "refused"),
+        },
+    };
+    events::request_executed(pool, took, tool, worker, call_id, result, correlation_id);
 }
 
 /// Whether a call that failed so may be tried again.

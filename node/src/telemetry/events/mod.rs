@@ -132,7 +132,7 @@ events! {
     worker_tainted "worker.tainted" { period: Duration => "duration_us" } [worker_id, reason];
     /// A worker is started again after its end.
     worker_restarted "worker.restarted" { restarts: u32 => "restarts", pause: Duration => "pause_us" } [worker_id, reason];
-    /// A worker is replaced on purpose: `reason` is ttl, max_requests, memory or asked.
+    /// A worker is replaced on purpose: `reason` is age, calls, memory, settings or asked.
     worker_recycled "worker.recycled" { calls: u64 => "calls" } [worker_id, reason];
     /// A worker was silent for too long.
     heartbeat_timeout "heartbeat.heartbeat_timeout" { missed: u32 => "missed" } [worker_id];

@@ -236,6 +236,18 @@ impl Peers {
         workers
     }
 
+    /// A worker is gone, whatever its node said last.
+    pub fn forget_worker(&self, node: u64, pool: &str, worker: &str) {
+        let Some(peer) = self.peers.get(&node) else {
+            return;
+        };
+        let mut seen = peer.seen();
+        let pools = seen.iter_mut().flat_map(|seen| &mut seen.pools);
+        for known in pools.filter(|known| known.name == pool) {
+            known.workers.retain(|known| known.id != worker);
+        }
+    }
+
     /// Whether a node answers.
     pub fn reaches(&self, node: u64) -> bool {
         self.peers

@@ -18,16 +18,18 @@ impl Node {
         let read = self.read_rows(&ask, session, move |_, session, _| {
             Ok(session.bindings.get(&wanted).cloned())
         });
-        let binding = match read.await?.1 {
+        let found = read.await?.1;
+        let fresh = found.is_none();
+        let (node, worker) = match found {
             Some(binding) => (binding.node, binding.worker),
             None => self.bind(&ask, session, pool).await?,
         };
-        let (node, worker) = binding;
         let here = node == self.id();
         let lives = if here {
             self.pools.has_worker(pool, &worker)
         } else {
-            self.peers.reaches(node)
+            // A look that a busy machine was late to answer is no reason to give its worker up.
+            self.peers.reaches(node) || self.peers.has_call(node, &call.call_id).await.is_some()
         };
         if !lives {
             self.unbind(call, pool, &worker).await?;
@@ -41,6 +43,7 @@ impl Node {
             node: (!here).then_some(node),
             pool: pool.to_owned(),
             worker,
+            fresh,
         })
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Target {
     pub(super) pool: String,
     /// The worker wanted there; empty: any.
     pub(super) worker: String,
+    /// Whether the call's session was bound to that worker just now: it has nothing there to lose.
+    pub(super) fresh: bool,
 }
 
 impl Node {
@@ -32,6 +34,7 @@ impl Node {
                 node: None,
                 pool: call.pool.clone(),
                 worker: call.worker.clone(),
+                fresh: false,
             });
         }
         let mut loads = self.all_loads(call.tool());
@@ -80,6 +83,7 @@ impl Node {
             node: (node != self.id()).then_some(node),
             pool: pool.to_owned(),
             worker,
+            fresh: false,
         })
     }
 
@@ -118,6 +122,7 @@ fn to(load: &Load) -> Target {
         node: Some(load.node),
         pool: load.pool.clone(),
         worker: String::new(),
+        fresh: false,
     }
 }
 

@@ -22,6 +22,9 @@ const SPAN: &str = "ToolCall";
 const JITTER: f64 = 0.25;
 /// Other nodes that are tried for a call that was not begun.
 const ELSEWHERE_MAX: u32 = 2;
+/// Workers that a session is bound to one after the other, where each turns out to be gone: what is known of
+/// other nodes' workers is some time old.
+pub(super) const BOUND_ANEW_MAX: u32 = 3;
 
 /// Whether, and how, a call that has failed may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl Node {
         call: &Routed,
     ) -> Result<ExecuteToolResponse, Failure> {
         let mut attempts = 1;
-        let mut elsewhere = 0;
+        let (mut elsewhere, mut bound_anew) = (0, 0);
         let mut failed = Vec::new();
         loop {
             let target = self.choose(call, &failed).await?;
@@ -76,8 +79,12 @@ impl Node {
                     attempts += 1;
                 }
                 _ => {
-                    Box::pin(self.note_lost_worker(call, &target, &failure)).await;
-                    return Err(failure);
+                    let gone = Box::pin(self.note_lost_worker(call, &target, &failure)).await;
+                    if !gone || !target.fresh || bound_anew == BOUND_ANEW_MAX {
+                        return Err(failure);
+                    }
+                    bound_anew += 1;
+                    continue;
                 }
             }
             failed.push(node);
@@ -97,7 +104,13 @@ impl Node {
                 let answered = self.peers.execute(peer, call.for_peer()).await;
                 answered.map_err(Failure::Remote)
             }
-            None => self.run_here(call).await,
+            None => {
+                if !target.pool.is_empty() {
+                    // The one that its worker is in, where others offer the tool as well.
+                    call.pool.clone_from(&target.pool);
+                }
+                self.run_here(call).await
+            }
         }
     }
 
@@ -155,20 +168,33 @@ impl Node {
                 .any(|load| load.node != not && !load.circuit_open)
     }
 
-    /// A session that is bound to a worker which is gone is bound no more, once it was told.
-    pub(super) async fn note_lost_worker(&self, call: &Routed, target: &Target, failure: &Failure) {
+    /// A session that is bound to a worker which is gone is bound no more, once it was told. Whether it was.
+    pub(super) async fn note_lost_worker(
+        &self,
+        call: &Routed,
+        target: &Target,
+        failure: &Failure,
+    ) -> bool {
         let gone = match failure {
             Failure::Call(error) => error.kind() == CallErrorKind::WorkerLost,
             Failure::Remote(status) => kind_of(status) == Some("worker_lost"),
             _ => false,
         };
-        if gone && let Err(failure) = self.unbind(call, &target.pool, &target.worker).await {
+        if !gone || target.worker.is_empty() {
+            return false;
+        }
+        if let Some(node) = target.node {
+            self.peers.forget_worker(node, &target.pool, &target.worker);
+        }
+        if let Err(failure) = self.unbind(call, &target.pool, &target.worker).await {
             tracing::warn!(
                 session_id = call.session(),
                 ?failure,
                 "a binding to a worker that is gone stays for now"
             );
+            return false;
         }
+        true
     }
 }
 

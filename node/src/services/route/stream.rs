@@ -9,7 +9,9 @@ use snakepit_proto::bridge::ToolChunk;
 use tonic::{Code, Status};
 
 use super::Routed;
+use super::choose::Target;
 use super::journal::{Pending, of_status};
+use super::run::BOUND_ANEW_MAX;
 use crate::pool::{CallError, Journal};
 use crate::services::bridge::Answers;
 use crate::services::{Failure, Node};
@@ -48,25 +50,41 @@ impl Node {
     /// Begin a streaming call where there is room for it.
     pub(super) async fn open_stream(
         self: &Arc<Self>,
-        mut call: Routed,
+        call: Routed,
     ) -> Result<Answers<ToolChunk>, Failure> {
-        let target = self.choose(&call, &[]).await?;
+        let mut bound_anew = 0;
+        loop {
+            let target = self.choose(&call, &[]).await?;
+            let begun = self.begin_stream(call.clone(), &target).await;
+            let gone = match &begun {
+                Ok(_) => false,
+                Err(failure) => Box::pin(self.note_lost_worker(&call, &target, failure)).await,
+            };
+            if !gone || !target.fresh || bound_anew == BOUND_ANEW_MAX {
+                return begun;
+            }
+            bound_anew += 1;
+        }
+    }
+
+    async fn begin_stream(
+        self: &Arc<Self>,
+        mut call: Routed,
+        target: &Target,
+    ) -> Result<Answers<ToolChunk>, Failure> {
         call.worker.clone_from(&target.worker);
-        let told = call.clone();
-        let begun = match target.node {
+        if !target.pool.is_empty() {
+            call.pool.clone_from(&target.pool);
+        }
+        match target.node {
             Some(peer) => {
-                call.pool.clone_from(&target.pool);
                 let chunks = self.peers.execute_stream(peer, call.for_peer()).await;
                 chunks
                     .map(|chunks| Box::pin(chunks) as Answers<ToolChunk>)
                     .map_err(Failure::Remote)
             }
             None => self.stream_here(call).await,
-        };
-        if let Err(failure) = &begun {
-            self.note_lost_worker(&told, &target, failure).await;
         }
-        begun
     }
 
     /// Run a streaming call on this node's workers.

@@ -305,7 +305,8 @@ impl Pools {
         }
         self.inner.changed.send_modify(|count| *count += 1);
         let mut ending = JoinSet::new();
-        for kept in kept.iter().cloned() {
+        for kept in kept.iter() {
+            let kept = kept.clone();
             ending.spawn(async move { kept.end(deadline).await });
         }
         let mut leaving = std::mem::take(

@@ -141,7 +141,7 @@ pub enum CallError {
     #[error("{}: {}", error.r#type, error.message)]
     ToolFailed {
         /// The exception.
-        error: ToolError,
+        error: Box<ToolError>,
     },
 }
 

@@ -60,14 +60,28 @@ fn read(name: &str, definition: &str) -> Result<PoolSettings, String> {
             "the definition is of pool {own}, not {name}; hint: leave its name out"
         ));
     }
-    let pool: PoolSettings = serde_json::from_value(fields.into())
-        .map_err(|error| format!("{error}; hint: see docs/settings.md"))?;
+    let pool: PoolSettings = match serde_json::from_value(fields.clone().into()) {
+        Ok(pool) => pool,
+        Err(error) => {
+            let at = culprit(&fields).map_or_else(String::new, |field| format!("{field}: "));
+            return Err(format!("{at}{error}; hint: see docs/settings.md"));
+        }
+    };
     let problems = pool.validate();
     if problems.is_empty() {
         Ok(pool)
     } else {
         Err(problems.join("; "))
     }
+}
+
+/// The first setting that cannot be read, by itself.
+fn culprit(fields: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
+    let alone = |(name, value): &(&String, &serde_json::Value)| {
+        let one = serde_json::Map::from_iter([((*name).clone(), (*value).clone())]);
+        serde_json::from_value::<PoolSettings>(one.into()).is_err()
+    };
+    fields.iter().find(alone).map(|(name, _)| name.as_str())
 }
 
 impl Node {
@@ -237,7 +251,8 @@ mod tests {
                 .unwrap_err()
                 .contains("q")
         );
-        assert!(read("p", r#"{"adapter": "a", "queue_max": -1}"#).is_err());
+        let wrong = read("p", r#"{"adapter": "a", "queue_max": -1}"#).unwrap_err();
+        assert!(wrong.starts_with("queue_max: "), "{wrong}");
         assert_eq!(read("p", r#"{"adapter": "a"}"#).unwrap().name, "p");
     }
 }

@@ -107,7 +107,7 @@ impl After {
                 (Reply::Stream(_), Ok(outcome)) if outcome.success => {}
                 (reply @ Reply::Stream(_), Ok(outcome)) => {
                     reply.fail(CallError::ToolFailed {
-                        error: outcome.error.unwrap_or_default(),
+                        error: Box::new(outcome.error.unwrap_or_default()),
                     });
                 }
                 (reply, Err(error)) => reply.fail(error),

@@ -116,6 +116,7 @@ fn the_documentation_lists_these_events() {
     for row in &rows {
         assert!(DOC.contains(row), "docs/telemetry.md lacks {row}");
     }
+    // Of the tables in the section, the one of events has names with dots.
     let section = DOC.split("## Events").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let listed = section

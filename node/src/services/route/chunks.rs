@@ -40,9 +40,9 @@ impl Node {
         let chunks = match self.open_stream(call.clone()).await {
             Ok(chunks) => chunks,
             Err(failure) => {
-                let answered = Err(failure);
-                self.end_call(&call, &end, Ended::of(&answered), 0).await?;
-                return Err(answered.expect_err("it is one"));
+                let ended = Ended::failed(&failure);
+                self.end_call(&call, &end, ended, 0).await?;
+                return Err(failure);
             }
         };
         let (reader, given) = mpsc::channel(AHEAD);

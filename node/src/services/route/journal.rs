@@ -87,11 +87,16 @@ impl Ended {
                 attempts: answer.attempts,
                 result: answer.encode_to_vec(),
             },
-            Err(failure) => Self::without_answer(outcome(failure), failure),
+            Err(failure) => Self::failed(failure),
         }
     }
 
-    pub(super) fn without_answer(outcome: &'static str, failure: &Failure) -> Self {
+    /// Of a call that has no answer.
+    pub(super) fn failed(failure: &Failure) -> Self {
+        Self::without_answer(outcome(failure), failure)
+    }
+
+    fn without_answer(outcome: &'static str, failure: &Failure) -> Self {
         let error_type = match failure {
             Failure::Call(error) => format!("{:?}", error.kind()),
             Failure::Remote(status) => format!("{:?}", status.code()),
@@ -260,6 +265,11 @@ impl Pending {
 }
 
 impl Pending {
+    /// Log that it failed, if there is room.
+    pub(super) fn failed(self, failure: &Failure) {
+        self.end_as(outcome(failure));
+    }
+
     /// Log the end of what has no answer of its own, if there is room.
     pub(super) fn end_as(mut self, outcome: &'static str) {
         self.tell(outcome);

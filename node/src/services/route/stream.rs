@@ -33,9 +33,8 @@ impl Node {
                 let chunks = match self.open_stream(call).await {
                     Ok(chunks) => chunks,
                     Err(failure) => {
-                        let answered = Err(failure);
-                        pending.end(&answered).await;
-                        return Err(answered.expect_err("it is one"));
+                        pending.failed(&failure);
+                        return Err(failure);
                     }
                 };
                 Ok(Box::pin(Recorded {

@@ -60,13 +60,29 @@ fn read(name: &str, definition: &str) -> Result<PoolSettings, String> {
             "the definition is of pool {own}, not {name}; hint: leave its name out"
         ));
     }
-    let pool: PoolSettings = serde_json::from_value(fields.into())
-        .map_err(|error| format!("{error}; hint: see docs/settings.md"))?;
+    let pool: PoolSettings = serde_json::from_value(fields.clone().into())
+        .map_err(|error| format!("{}; hint: see docs/pools.md", misread(fields, &error)))?;
     let problems = pool.validate();
     if problems.is_empty() {
         Ok(pool)
     } else {
         Err(problems.join("; "))
+    }
+}
+
+/// What is wrong with fields that are no settings, each with its name: serde's own words lack it.
+fn misread(fields: serde_json::Map<String, serde_json::Value>, all: &serde_json::Error) -> String {
+    let mut problems = Vec::new();
+    for (field, value) in fields {
+        let alone = serde_json::Map::from_iter([(field.clone(), value)]);
+        if let Err(error) = serde_json::from_value::<PoolSettings>(alone.into()) {
+            problems.push(format!("{field}: {error}"));
+        }
+    }
+    if problems.is_empty() {
+        all.to_string()
+    } else {
+        problems.join("; ")
     }
 }
 
@@ -238,6 +254,8 @@ mod tests {
                 .contains("q")
         );
         assert!(read("p", r#"{"adapter": "a", "queue_max": -1}"#).is_err());
+        let unknown = read("p", r#"{"adapter": "a", "journal": "all"}"#).unwrap_err();
+        assert!(unknown.starts_with("journal: "), "{unknown}");
         assert_eq!(read("p", r#"{"adapter": "a"}"#).unwrap().name, "p");
     }
 }

@@ -138,11 +138,20 @@ async fn a_hint_sends_a_sessions_calls_to_one_worker_from_all_nodes() {
         "a hint binds nothing"
     );
 
-    // It is no more than a hint: while that worker has a call, others run what comes.
+    // It is no more than a hint: while that worker has a call, others run what comes. A node that last saw it
+    // without one sends a call to its node, where that waits: until it is seen.
     let lines = Lines::default();
-    let held = hold(&cluster, 1, "s0", 4_000, &lines).await;
+    let held = hold(&cluster, 1, "s0", 20_000, &lines).await;
     for id in cluster.ids() {
-        done(&cluster.at(id), pid("s0")).await;
+        eventually("another worker runs it", || async {
+            let call = CallRequest {
+                deadline: Some(Duration::from_secs(2)),
+                ..pid("s0")
+            };
+            let told = cluster.at(id).call_tool(call).await;
+            told.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
     }
     assert!(!held.is_finished(), "it was not waited for");
     held.await.unwrap().unwrap();

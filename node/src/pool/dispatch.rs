@@ -342,9 +342,10 @@ impl Pools {
 
     fn offering(&self, tool: &str, named: &str) -> Option<Arc<Pool>> {
         let kept = self.kept();
+        let fits = |kept: &&Kept| named.is_empty() || kept.pool.name() == named;
+        let kept: Vec<_> = kept.iter().filter(fits).cloned().collect();
         let tool = offered_as(&kept, tool);
         let pools = kept.iter().map(|kept| &kept.pool);
-        let pools = pools.filter(|pool| named.is_empty() || pool.name() == named);
         pools
             .filter_map(|pool| Some((pool.room_for(tool)?, pool)))
             .max_by_key(|(room, _)| *room)

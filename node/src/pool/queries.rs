@@ -7,7 +7,7 @@ use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::{cluster, peer};
 
 use super::call::{Capacity, PoolReadiness};
-use super::dispatch::{Pools, offered_as};
+use super::dispatch::{Kept, Pools, offered_as};
 use super::place::Seat;
 use super::pool::{self, Pool};
 use super::settings::{Affinity, PoolSettings};
@@ -54,10 +54,11 @@ impl Pools {
     /// The settings of the pool that would run a tool here: the one that is named, else the first that offers it.
     pub fn settings_for(&self, tool: &str, named: &str) -> Option<Arc<PoolSettings>> {
         let kept = self.kept();
+        let fits = |kept: &&Kept| named.is_empty() || kept.pool.name() == named;
+        let kept: Vec<_> = kept.iter().filter(fits).cloned().collect();
         let tool = offered_as(&kept, tool);
         kept.iter()
             .map(|kept| &kept.pool)
-            .filter(|pool| named.is_empty() || pool.name() == named)
             .find(|pool| pool.offers(tool))
             .map(|pool| pool.settings())
     }

@@ -60,13 +60,8 @@ fn read(name: &str, definition: &str) -> Result<PoolSettings, String> {
             "the definition is of pool {own}, not {name}; hint: leave its name out"
         ));
     }
-    let pool: PoolSettings = match serde_json::from_value(fields.clone().into()) {
-        Ok(pool) => pool,
-        Err(error) => {
-            let at = culprit(&fields).map_or_else(String::new, |field| format!("{field}: "));
-            return Err(format!("{at}{error}; hint: see docs/settings.md"));
-        }
-    };
+    let pool: PoolSettings = serde_json::from_value(fields.clone().into())
+        .map_err(|error| format!("{}; hint: see docs/pools.md", misread(fields, &error)))?;
     let problems = pool.validate();
     if problems.is_empty() {
         Ok(pool)
@@ -75,13 +70,20 @@ fn read(name: &str, definition: &str) -> Result<PoolSettings, String> {
     }
 }
 
-/// The first setting that cannot be read, by itself.
-fn culprit(fields: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
-    let alone = |(name, value): &(&String, &serde_json::Value)| {
-        let one = serde_json::Map::from_iter([((*name).clone(), (*value).clone())]);
-        serde_json::from_value::<PoolSettings>(one.into()).is_err()
-    };
-    fields.iter().find(alone).map(|(name, _)| name.as_str())
+/// What is wrong with fields that are no settings, each with its name: serde's own words lack it.
+fn misread(fields: serde_json::Map<String, serde_json::Value>, all: &serde_json::Error) -> String {
+    let mut problems = Vec::new();
+    for (field, value) in fields {
+        let alone = serde_json::Map::from_iter([(field.clone(), value)]);
+        if let Err(error) = serde_json::from_value::<PoolSettings>(alone.into()) {
+            problems.push(format!("{field}: {error}"));
+        }
+    }
+    if problems.is_empty() {
+        all.to_string()
+    } else {
+        problems.join("; ")
+    }
 }
 
 impl Node {
@@ -251,8 +253,9 @@ mod tests {
                 .unwrap_err()
                 .contains("q")
         );
-        let wrong = read("p", r#"{"adapter": "a", "queue_max": -1}"#).unwrap_err();
-        assert!(wrong.starts_with("queue_max: "), "{wrong}");
+        assert!(read("p", r#"{"adapter": "a", "queue_max": -1}"#).is_err());
+        let unknown = read("p", r#"{"adapter": "a", "journal": "all"}"#).unwrap_err();
+        assert!(unknown.starts_with("journal: "), "{unknown}");
         assert_eq!(read("p", r#"{"adapter": "a"}"#).unwrap().name, "p");
     }
 }

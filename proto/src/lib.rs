@@ -49,6 +49,8 @@ pub use snakepit::worker::v1 as worker;
 pub mod events;
 pub mod headers;
 pub mod times;
+#[cfg(feature = "grpc")]
+pub mod transport;
 pub mod values;
 
 /// All schemas, for gRPC reflection: an encoded `FileDescriptorSet`.

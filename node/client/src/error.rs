@@ -1,9 +1,10 @@
 //! From a gRPC status to what the caller can do about it: the one place that knows both.
 
-use std::error::Error as StdError;
+use std::error::Error as _;
 use std::time::Duration;
 
 use snakepit_proto::headers;
+use snakepit_proto::transport::{causes, never_sent};
 use tonic::{Code, Status};
 
 /// Why a call has no answer. Each kind says what to do; the message says what happened and carries a hint
@@ -112,7 +113,7 @@ impl Failure {
         let maybe_done = match said(headers::DONE) {
             Some("no") => false,
             Some(_) => true,
-            None if never_connected(status) => false,
+            None if never_sent(status) => false,
             None if local => true,
             None => matches!(
                 status.code(),
@@ -207,19 +208,11 @@ pub(crate) fn from_refusal(text: &str) -> ClientError {
     })
 }
 
-fn never_connected(status: &Status) -> bool {
-    causes(status).any(|cause| cause.is::<tonic::ConnectError>())
-}
-
 /// The text of the deepest cause: the layers above say "transport error" and little more.
 fn innermost(status: &Status) -> String {
     causes(status)
         .last()
         .map_or_else(|| status.message().to_owned(), ToString::to_string)
-}
-
-fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(status.source(), |&cause| cause.source())
 }
 
 #[cfg(test)]

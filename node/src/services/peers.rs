@@ -1,7 +1,6 @@
 //! The other nodes' workers: which tools they offer, how busy they are, and calls sent there.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use snakepit_proto::peer::calls_client::CallsClient;
 use snakepit_proto::peer::{
     CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall,
 };
+use snakepit_proto::transport::never_sent;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -325,7 +325,7 @@ fn lost(id: u64, status: Status) -> Status {
     if status.metadata().contains_key(headers::ERROR_KIND) || status.code() == Code::Unimplemented {
         return status;
     }
-    if never_connected(&status) {
+    if never_sent(&status) {
         let mut silent = Status::unavailable(format!(
             "node {id} cannot be reached: {}; hint: not done, retry",
             status.message()
@@ -339,16 +339,4 @@ fn lost(id: u64, status: Status) -> Status {
     ));
     super::status::mark(&mut lost, "unknown", true);
     lost
-}
-
-/// Whether a call has not even left this node.
-fn never_connected(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -20,7 +20,8 @@ ADAPTER = "tests.journal_tools"
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
-    cluster = Cluster(ADAPTER)
+    # A busy machine holds more elections than one can wait for.
+    cluster = Cluster(ADAPTER, heartbeat_ms=250)
     try:
         yield cluster
     finally:
@@ -139,12 +140,18 @@ def test_an_open_circuit(client: snakepit.Client) -> None:
     client.put_pool("brittle", definition(breaker_failures=1, breaker_reset_ms=60_000))
     ready(client, "brittle")
     began = time.monotonic()
-    with pytest.raises(errors.CircuitOpen) as caught:
-        for _ in range(20):
-            with pytest.raises(errors.Unknown):
-                client.call("crash", pool="brittle")
-    assert 0 < caught.value.retry_after_s <= 60
-    assert not caught.value.maybe_done
+    refused: errors.CircuitOpen | None = None
+    for _ in range(20):
+        try:
+            client.call("crash", pool="brittle")
+        except errors.CircuitOpen as error:
+            refused = error
+            break
+        except errors.Unknown:
+            pass
+    assert refused is not None
+    assert 0 < refused.retry_after_s <= 60
+    assert not refused.maybe_done
     assert time.monotonic() - began < 25
     client.remove_pool("brittle")
 

@@ -159,8 +159,9 @@ class AsyncClient:
         return await self._sender.send(pools.remove(name))
 
     async def workers(self) -> list[WorkerInfo]:
-        """The workers of all nodes."""
-        return await self._sender.send(pools.workers())
+        """The workers of the nodes that this client has an endpoint of, those that do not answer left out."""
+        call = pools.workers()
+        return pools.gathered(call, await self._endpoints.each(call.method, call.request))
 
     async def control_workers(self, action: Action, *, worker_id: str = "", pool: str = "") -> list[str]:
         """Restart, drain or kill one worker, those of a pool, or all; the ids of those that were told.

@@ -29,14 +29,15 @@ _OFFSETS = (0, 100, 200)
 class Cluster:
     """Nodes with one worker each. `close` leaves no process behind."""
 
-    def __init__(self, adapter: str, *, nodes: int = 3) -> None:
+    def __init__(self, adapter: str, *, nodes: int = 3, heartbeat_ms: int = 0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="spc")
         self._pids: list[int] = []
         self._channels: list[grpc.Channel] = []
         base = free_base_port(nodes)
+        slow = ("--heartbeat-ms", str(heartbeat_ms)) if heartbeat_ms else ()
         self._program(
             "up", "--detach", "--nodes", str(nodes), "--workers", "1", "--adapter", adapter,
-            "--python", sys.executable, "--base-port", str(base), "--wait", "60s",
+            "--python", sys.executable, "--base-port", str(base), "--wait", "60s", *slow,
         )  # fmt: skip
         record = json.loads((Path(self._folder.name) / "cluster.json").read_text())
         self.endpoints: list[str] = [node["client"] for node in record["nodes"]]

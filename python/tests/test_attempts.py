@@ -87,6 +87,29 @@ def test_what_is_asked_again(code: grpc.StatusCode, deduplicated: bool, again: b
             asked.failed(Status(code))
 
 
+@pytest.mark.parametrize(("repeatable", "again"), [(False, False), (True, True)])
+def test_a_call_under_way_is_repeated_where_it_may_be(repeatable: bool, again: bool) -> None:
+    asked = Attempts(["a", "b"], 0, 30, deduplicated=False, repeatable=repeatable)
+    assert asked.failed(Status(CODE.UNAVAILABLE, "failed to connect")) == 0
+    broke = Status(CODE.UNAVAILABLE, "Socket closed")
+    if again:
+        assert asked.failed(broke) > 0
+    else:
+        with pytest.raises(errors.Unavailable) as caught:
+            asked.failed(broke)
+        assert caught.value.maybe_done
+
+
+def test_an_open_circuit_is_asked_of_each_node_once() -> None:
+    asked = attempts([0.0], deduplicated=False)
+    text = "its circuit is open; hint: not done, retry after 1500 ms, elsewhere at once"
+    opened = Status(CODE.UNAVAILABLE, text, error_kind="circuit_open", done="no")
+    assert [asked.failed(opened), asked.failed(opened)] == [0, 0]
+    with pytest.raises(errors.CircuitOpen) as caught:
+        asked.failed(opened)
+    assert (caught.value.retry_after_s, caught.value.maybe_done) == (1.5, False)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "maybe_done"),
     [
@@ -97,6 +120,8 @@ def test_what_is_asked_again(code: grpc.StatusCode, deduplicated: bool, again: b
         (Status(CODE.UNAVAILABLE, "lost", done="maybe"), errors.Unavailable, True),
         (Status(CODE.UNAVAILABLE, "Socket closed", done="no"), errors.Unavailable, False),
         (Status(CODE.UNKNOWN, "odd", error_kind="something-new"), errors.Unknown, True),
+        (Status(CODE.UNKNOWN, "ValueError: odd", error_kind="tool", done="maybe"), errors.ToolError, True),
+        (Status(CODE.FAILED_PRECONDITION, "gone", error_kind="worker_lost"), errors.WorkerLost, False),
         (Status(CODE.NOT_FOUND, "Program not found: variable"), errors.ProgramNotFoundError, False),
         (Status(CODE.NOT_FOUND, "no such tool", error_kind="not_found"), errors.NotFound, False),
     ],

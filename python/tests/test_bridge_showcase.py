@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import snakepit
-from snakepit import errors
-from tests.bridge_cluster import BIN, Cluster, eventually
+from snakepit import LocalCluster, errors
+from tests.bridge_cluster import BIN, eventually
 
 pytestmark = pytest.mark.skipif(not BIN, reason="SNAKEPIT_BIN does not name the snakepit program")
 ADAPTERS = "snakepit_bridge.adapters"
@@ -21,24 +21,27 @@ ADAPTERS = "snakepit_bridge.adapters"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[snakepit.Client]:
-    cluster = Cluster(f"{ADAPTERS}.showcase.ShowcaseAdapter", nodes=1)
-    try:
-        with snakepit.connect(cluster.endpoints, timeout_s=60) as client:
-            python = {"python": sys.executable, "size": 1}
-            client.put_pool("template", {"adapter": f"{ADAPTERS}.template.TemplateAdapter", **python})
-            threads = {"concurrency": "thread", "slots": 4}
-            path = f"{ADAPTERS}.threaded_showcase.ThreadedShowcaseAdapter"
-            client.put_pool("threaded", {"adapter": path, **python, **threads})
+    # Two workers: one may be busy with a tool that calls another.
+    showcase = LocalCluster(adapter=f"{ADAPTERS}.showcase.ShowcaseAdapter")
+    with showcase, showcase.connect(timeout_s=60) as client:
+        yield client
 
-            def ready() -> None:
-                assert {w.pool for w in client.workers() if w.state == "ready"} == {
-                    "default", "template", "threaded",
-                }  # fmt: skip
 
-            eventually(ready)
-            yield client
-    finally:
-        cluster.close()
+@pytest.fixture(scope="module")
+def others() -> Iterator[snakepit.Client]:
+    """The other examples, on a node of their own: their tools have names of the showcase's."""
+    template = LocalCluster(adapter=f"{ADAPTERS}.TemplateAdapter", workers=1)
+    with template, template.connect(timeout_s=60) as client:
+        path = f"{ADAPTERS}.threaded_showcase.ThreadedShowcaseAdapter"
+        threads = {"size": 1, "concurrency": "thread", "slots": 4}
+        client.put_pool("threaded", {"adapter": path, "python": sys.executable, **threads})
+
+        def ready() -> None:
+            states = {worker.pool: worker.state for worker in client.workers()}
+            assert states.get("threaded") == "ready"
+
+        eventually(ready)
+        yield client
 
 
 @pytest.fixture
@@ -79,19 +82,16 @@ def test_session(call: Any, session: snakepit.Session) -> None:
 
 
 def test_a_tool_calls_another(client: snakepit.Client, call: Any) -> None:
-    # To another pool: the one worker of this one is busy with the caller.
-    assert call("call_another_tool", tool="stats") is not None
-    told = call("call_another_tool", tool="remember", arguments={"name": "x", "value": 3})
-    assert told == 3
+    assert call("call_another_tool", tool="add", arguments={"a": 1, "b": 2}) == 3
+    told = call("call_another_tool", tool="set_variable", arguments={"name": "x", "value": 3})
+    assert told == {"name": "x", "value": 3}
     assert call("get_variable", name="x")["value"] == 3
 
 
 def test_binary(call: Any) -> None:
     data = bytes(range(256)) * 64
-    assert call("process_binary", data=data) == {
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert call("process_binary", data=data) == {"size": len(data), "sha256": sha256}
     assert call("reverse_bytes", data=data) == data[::-1]
     assert call("store_embedding", name="e", values=[0.5] * 2000) == {"name": "e", "dimensions": 2000}
 
@@ -136,23 +136,24 @@ def test_ml_workflow(call: Any) -> None:
     assert not call("predict", value=99.0)["usual"]
 
 
-def test_the_template(client: snakepit.Client, session: snakepit.Session) -> None:
-    told = client.call("echo", session, pool="template", message="hello").value
+def test_the_template(others: snakepit.Client) -> None:
+    session = others.create_session(f"s-{uuid.uuid4().hex}")
+    told = others.call("echo", session, message="hello").value
     assert told == {"message": "hello", "session_id": session.id}
-    assert client.call("remember", session, pool="template", name="x", value=[1]).value == [1]
+    assert others.call("remember", session, name="x", value=[1]).value == [1]
     assert session["x"] == [1]
-    counted = list(client.stream("count", session, pool="template", to=3))
+    counted = list(others.stream("count", session, to=3))
     assert counted == [{"number": 1}, {"number": 2}, {"number": 3}]
 
 
-def test_the_threaded_showcase(client: snakepit.Client) -> None:
+def test_the_threaded_showcase(others: snakepit.Client) -> None:
     def compute(_: int) -> str:
-        return str(client.call("compute", pool="threaded", ms=150).value["thread"])
+        return str(others.call("compute", ms=150).value["thread"])
 
     with ThreadPoolExecutor(8) as pool:
         threads = list(pool.map(compute, range(8)))
     assert len(set(threads)) > 1
-    counted = client.call("stats", pool="threaded").value
+    counted = others.call("stats").value
     assert sum(counted.values()) == 8
-    steps = list(client.stream("progress", pool="threaded", steps=3))
+    steps = list(others.stream("progress", steps=3))
     assert steps == [{"step": 1}, {"step": 2}, {"step": 3}]

@@ -20,7 +20,8 @@ ADAPTER = "tests.journal_tools"
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
-    cluster = Cluster(ADAPTER)
+    # A busy machine holds more elections than one can wait for.
+    cluster = Cluster(ADAPTER, heartbeat_ms=250)
     try:
         yield cluster
     finally:
@@ -29,7 +30,7 @@ def nodes() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def client(nodes: Cluster) -> Iterator[snakepit.Client]:
-    with snakepit.connect(nodes.endpoints, timeout_s=30) as client:
+    with snakepit.connect(nodes.endpoints, timeout_s=120) as client:
         assert client.put_pool("full", definition(journal="full")) == 1
         yield client
 
@@ -47,7 +48,7 @@ def ready(client: snakepit.Client, pool: str, count: int = 3) -> None:
     def look() -> None:
         assert sum(w.pool == pool and w.state in ("ready", "busy") for w in client.workers()) >= count
 
-    eventually(look)
+    eventually(look, 180)
 
 
 def test_a_result_says_where_it_comes_from(client: snakepit.Client) -> None:
@@ -82,14 +83,14 @@ def test_a_stream_goes_on_at_another_node(
     nodes: Cluster, client: snakepit.Client, session: snakepit.Session, tool: str
 ) -> None:
     ready(client, "full")
-    with snakepit.connect(nodes.endpoints, timeout_s=60) as own:
-        stream = own.stream(tool, session.id, pool="full", to=300)
-        seen = [next(stream) for _ in range(20)]
+    with snakepit.connect(nodes.endpoints, timeout_s=180) as own:
+        stream = own.stream(tool, session.id, pool="full", to=100, ms=20)
+        seen = [next(stream) for _ in range(10)]
         nodes.kill(1)
         try:
             if tool == "slow_count":
                 seen += list(stream)
-                assert seen == list(range(300))
+                assert seen == list(range(100))
             else:
                 # Its worker died with the node, and it may not run twice.
                 with pytest.raises(errors.Unknown, match="was lost before chunk") as caught:
@@ -149,7 +150,8 @@ def test_an_open_circuit(client: snakepit.Client) -> None:
         _crash_until_refused(client)
     assert 0 < caught.value.retry_after_s <= 60
     assert not caught.value.maybe_done
-    assert time.monotonic() - began < 25
+    # A circuit that is open is not asked until the time is over.
+    assert time.monotonic() - began < 100
     client.remove_pool("brittle")
 
 

@@ -71,6 +71,8 @@ def _public(kind: type) -> set[str]:
         (snakepit.Client, snakepit.AsyncClient, set()),
         (snakepit.Optimization, snakepit.AsyncOptimization, set()),
         (snakepit.Programs, snakepit.AsyncPrograms, set()),
+        (snakepit.Service, snakepit.AsyncService, {"start"}),
+        (snakepit.ToolStream, snakepit.AsyncToolStream, {"close", "aclose"}),
         (snakepit.Watch, snakepit.AsyncWatch, {"close", "aclose"}),
     ],
 )

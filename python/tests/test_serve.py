@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import signal
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import any_pb2, wrappers_pb2
 
 import snakepit
 from snakepit import Service, errors
 from snakepit._proto import snakepit_bridge_pb2 as pb
+from snakepit._proto import worker_v1_pb2 as wire
+from snakepit._proto import worker_v1_pb2_grpc
 from snakepit.worker._source import host_of
 from tests import served
 from tests.bridge_cluster import BIN, Cluster, eventually
@@ -193,6 +198,37 @@ def test_async(nodes: Cluster) -> None:
             await service.start()
 
     asyncio.run(run())
+
+
+@needs_nodes
+def test_the_protocol_by_hand(nodes: Cluster) -> None:
+    """What docs/offers.md says, with the schema and nothing else."""
+    to_node: queue.SimpleQueue[wire.FromWorker | None] = queue.SimpleQueue()
+    channel = grpc.insecure_channel(nodes.endpoints[0], options=(("grpc.enable_http_proxy", 0),))
+    connect = worker_v1_pb2_grpc.WorkerServiceStub(channel).Connect
+    stream: Any = connect(iter(to_node.get, None))
+    tools = [pb.ToolSpec(name="greet", parameters=[pb.ParameterSpec(name="who", type="string")])]
+    to_node.put(
+        wire.FromWorker(
+            hello=wire.Hello(
+                protocol=1, offer="by-hand", worker_id="me-1", pid=1, slots=1, credits=2, tools=tools
+            )
+        )
+    )
+    assert next(stream).welcome.pool == "by-hand"
+    with snakepit.connect(nodes.endpoints[0]) as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.call, "greet", who="you")
+        (call,) = next(stream).calls.calls
+        assert (call.tool, call.parameters["who"].value) == ("greet", b'"you"')
+        value = any_pb2.Any()
+        value.Pack(wrappers_pb2.StringValue(value="hello"))
+        result = wire.Result(sequence=call.sequence, success=True, value=value)
+        to_node.put(wire.FromWorker(results=wire.Results(results=[result])))
+        assert answer.result().value == "hello"
+    to_node.put(wire.FromWorker(goodbye=wire.Goodbye()))
+    to_node.put(None)
+    assert list(stream) == []
+    channel.close()
 
 
 @needs_nodes

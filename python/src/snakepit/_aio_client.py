@@ -30,10 +30,10 @@ class AsyncClient:
 
     `endpoints` is a list or a comma-separated text of host:port or unix:path; where empty, the environment's
     SNAKEPIT_ENDPOINTS. `principal` is who the audit log says it was, unverified. `timeout_s` is the budget
-    of each call, repeats on other nodes included; a call under way on a dead node is asked again elsewhere
-    with the same request id. With `spread`, successive calls go to successive nodes. `consistency` is that
-    of all reads: linearizable (the default), lease or stale. `allow_pickle` reads payloads of old clients
-    that are pickled lists of numbers, and nothing else in them.
+    of each call, repeats on other nodes included; what was under way on a dead node is asked again elsewhere
+    with the same request id, except calls of tools that may not run twice. With `spread`, successive calls
+    go to successive nodes. `consistency` is that of all reads: linearizable (the default), lease or stale.
+    `allow_pickle` reads payloads of old clients that are pickled lists of numbers, and nothing else in them.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class AsyncClient:
     ) -> CallResult:
         """Run a tool and wait. Raises ToolError where the tool raised.
 
-        `pool` names the one that must run it. `idempotent` says that it may run again where its worker dies,
-        whatever the tool's author said. A call with an `idempotency_key` that its session has seen gets the
-        answer of the first one, where the pool journals in full. Give `request_id` to be able to repeat the
-        call by hand after an error whose `maybe_done` is set. `correlation_id` goes out with all that the
-        call causes. Arguments of these names go with `call_with`.
+        `pool` names the one that must run it. `idempotent` says that it may run again where its worker or its
+        node dies, whatever the tool's author said. A call with an `idempotency_key` that its session has seen
+        gets the answer of the first one, where the pool journals in full. Give `request_id` to be able to
+        repeat the call by hand after an error whose `maybe_done` is set. `correlation_id` goes out with all
+        that the call causes. Arguments of these names go with `call_with`.
         """
         asked = Asked(pool, idempotent, idempotency_key, correlation_id, metadata)
         call = tools.call(tool, arguments, _id_of(session), asked)
@@ -159,8 +159,9 @@ class AsyncClient:
         return await self._sender.send(pools.remove(name))
 
     async def workers(self) -> list[WorkerInfo]:
-        """The workers of all nodes."""
-        return await self._sender.send(pools.workers())
+        """The workers of the nodes that this client has an endpoint of, those that do not answer left out."""
+        call = pools.workers()
+        return pools.gathered(call, await self._endpoints.each(call.method, call.request))
 
     async def control_workers(self, action: Action, *, worker_id: str = "", pool: str = "") -> list[str]:
         """Restart, drain or kill one worker, those of a pool, or all; the ids of those that were told.

@@ -70,10 +70,21 @@ class Attempts:
     """The attempts of one request, within one budget of time.
 
     They go to the nodes in turn, from `first`; where a node names the leader, and that is one of `targets`,
-    it is the next. `retried` are the codes after which it is asked again.
+    it is the next. What is neither `deduplicated` nor `repeatable` is not asked again once it may have been
+    done.
     """
 
-    __slots__ = ("_attempt", "_clock", "_ends", "_limit", "_maybe_done", "_retried", "_targets", "index")
+    __slots__ = (
+        "_attempt",
+        "_clock",
+        "_ends",
+        "_limit",
+        "_maybe_done",
+        "_once",
+        "_retried",
+        "_targets",
+        "index",
+    )
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class Attempts:
         budget_s: float,
         *,
         deduplicated: bool,
+        repeatable: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._targets = targets
@@ -89,6 +101,7 @@ class Attempts:
         self._ends = clock() + budget_s
         self._limit = ATTEMPT_TIMEOUT_S if deduplicated else budget_s
         self._retried = _status.RETRIED_WHERE_DEDUPLICATED if deduplicated else _status.RETRIED
+        self._once = not deduplicated and not repeatable
         self._attempt = 0
         self._maybe_done = False
         self.index = first
@@ -114,7 +127,7 @@ class Attempts:
         wait_s = pause(self._attempt, len(self._targets))
         # An open circuit does not close sooner for being asked, but may be closed elsewhere.
         asked_all = isinstance(failure, CircuitOpen) and self._attempt >= len(self._targets)
-        stays = asked_all or _status.code_of(error) not in self._retried
+        stays = asked_all or _status.code_of(error) not in self._retried or (self._once and self._maybe_done)
         if stays or self._clock() + wait_s >= self._ends:
             failure.maybe_done = self._maybe_done
             raise failure from error

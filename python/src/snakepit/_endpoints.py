@@ -65,7 +65,13 @@ class Endpoints:
         """
         sent = _attempts.sent(method, self._metadata, metadata, request_id=request_id)
         budget_s = self._timeout_s if timeout_s is None else timeout_s
-        attempts = Attempts(self._targets, self._begin(), budget_s, deduplicated=method.deduplicated)
+        attempts = Attempts(
+            self._targets,
+            self._begin(),
+            budget_s,
+            deduplicated=method.deduplicated,
+            repeatable=method.repeatable,
+        )
         while True:
             try:
                 answer: A = self._callable(attempts.target, method)(

@@ -34,6 +34,7 @@ CLUSTER: Final = "snakepit.cluster.v1.Cluster"
 class Method(Generic[Q, A]):
     """One call of a service. `deduplicated`: a repeat with the same request id takes effect once.
 
+    One that is not is sent again only where it was surely not begun, or where it is `repeatable`.
     `metadata` goes out with each request, whatever transport carries it.
     """
 
@@ -43,6 +44,7 @@ class Method(Generic[Q, A]):
     deduplicated: bool = True
     service: str = BRIDGE
     metadata: Metadata = ()
+    repeatable: bool = False
 
     @property
     def path(self) -> str:

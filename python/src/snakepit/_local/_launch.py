@@ -121,10 +121,11 @@ class Launch:
 
     def _start(self) -> None:
         settings = self._settings
+        program = binary(settings.binary)
         # A short path: a node's Unix socket is in it.
         self.dir = settings.dir or tempfile.mkdtemp(prefix="snakepit-")
         Path(self.dir).mkdir(parents=True, exist_ok=True)
-        command = [binary(settings.binary), *self._arguments()]
+        command = [program, *self._arguments()]
         keeper = [sys.executable, "-I", "-S", _keeper.__file__, str(os.getpid()), self.dir]
         with open(Path(self.dir, "up.log"), "wb") as log:
             self._keeper = subprocess.Popen(  # noqa: S603

@@ -103,7 +103,7 @@ def remove(name: str) -> Call[bool]:
 
 
 def workers() -> Call[list[WorkerInfo]]:
-    """All workers of all nodes."""
+    """The workers of the node that is asked."""
     return Scope().call(
         _methods.LIST_WORKERS,
         pb.ListWorkersRequest(),
@@ -115,6 +115,22 @@ def control(action: Action, *, worker_id: str, pool: str) -> Call[list[str]]:
     """Restart, drain or kill workers of the node that is asked."""
     request = pb.ControlWorkersRequest(action=action, worker_id=worker_id, pool=pool)
     return Scope().call(_methods.CONTROL_WORKERS, request, lambda answer: list(answer.worker_ids))
+
+
+def gathered(call: Call[list[WorkerInfo]], answers: Iterable[Any]) -> list[WorkerInfo]:
+    """The workers of all nodes that answered, each once. Raises what a node said where none did."""
+    found: dict[tuple[int, str], WorkerInfo] = {}
+    failures = []
+    answered = False
+    for answer in answers:
+        if isinstance(answer, SnakepitError):
+            failures.append(answer)
+        else:
+            answered = True
+            found.update({(worker.node_id, worker.id): worker for worker in call.read(answer)})
+    if failures and not answered:
+        raise failures[0]
+    return list(found.values())
 
 
 def told(call: Call[list[str]], answers: Iterable[Any]) -> list[str]:

@@ -75,7 +75,9 @@ def call(
     tool: str, arguments: Mapping[str, Any], session_id: str, asked: Asked = NO_WISHES
 ) -> Call[CallResult]:
     """Run a tool."""
-    return Scope().call(_methods.EXECUTE_TOOL, _request(tool, arguments, session_id, asked), _result)
+    repeatable = bool(asked.idempotent or asked.idempotency_key)
+    method = replace(_methods.EXECUTE_TOOL, repeatable=repeatable)
+    return Scope().call(method, _request(tool, arguments, session_id, asked), _result)
 
 
 def stream(

@@ -160,7 +160,11 @@ async fn a_change_replaces_workers_while_the_pool_serves() {
     .await;
     assert_eq!(ids(&cluster.workers_of(1, POOL).await.unwrap()), ids(&kept));
 
-    // Another adapter, other tools.
+    // Another adapter, other tools; once no worker of the old one is left.
+    let mut old = BTreeSet::new();
+    for id in &all {
+        old.extend(ids(&cluster.workers_of(*id, POOL).await.unwrap()));
+    }
     let other = definition("snakepit.demo.showcase", SIZE as usize, json!({}));
     cluster
         .client()
@@ -172,6 +176,11 @@ async fn a_change_replaces_workers_while_the_pool_serves() {
             .pool_when(*id, POOL, "the new tools are there", |pool| {
                 let has = |name: &str| pool.tools.iter().any(|tool| tool == name);
                 has("add") && !has("variable") && pool.ready >= SIZE && pool.draining == 0
+            })
+            .await;
+        cluster
+            .workers_when(*id, POOL, "all workers are new", |workers| {
+                ids(workers).is_disjoint(&old) && serving(workers)
             })
             .await;
         let sum = in_pool(call("add", json!({"a": 1, "b": 2})), POOL);

@@ -370,7 +370,10 @@ async fn a_stream_is_read_again_from_any_chunk_on_any_node() {
 async fn a_slow_reader_holds_the_tool_up_and_nobody_else() {
     let cluster = start(&["off"], &[1]).await;
     let lines = Lines::default();
-    let many = count("count", "off", lines.path(), json!({"count": 20_000}));
+    let many = CallRequest {
+        deadline: Some(Duration::from_secs(300)),
+        ..count("count", "off", lines.path(), json!({"count": 20_000}))
+    };
     let mut stream = cluster.at(1).call_stream(many);
     stream.next().await.unwrap().unwrap();
     let began = Instant::now();

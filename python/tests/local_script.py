@@ -43,7 +43,9 @@ def main(client: snakepit.Client) -> str:
 def hold() -> None:
     cluster = snakepit.LocalCluster(adapter=Tools, workers=1).start()
     with cluster.connect() as client:
-        print(*pids(cluster, client), cluster.dir, flush=True)
+        found = pids(cluster, client)
+    # Not before the channel is closed: an interrupt within its callbacks is lost.
+    print(*found, cluster.dir, flush=True)
     match sys.argv[1]:
         case "hold":
             time.sleep(600)

@@ -279,7 +279,7 @@ pub(super) async fn read(
                 break;
             }
             Some(From::Telemetry(telemetry)) => {
-                pool.telemetry(telemetry);
+                pool.telemetry(worker, telemetry);
             }
             Some(From::Hello(_)) | None => {
                 tracing::warn!(pool = pool.name(), "a worker sent what is not known here");

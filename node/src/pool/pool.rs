@@ -377,9 +377,19 @@ impl Pool {
     }
 
     /// Events of a worker's tools.
-    pub(super) fn telemetry(&self, telemetry: wire::Telemetry) {
+    pub(super) fn telemetry(&self, worker: WorkerKey, telemetry: wire::Telemetry) {
         for event in telemetry.events {
             events::forward(event);
+        }
+        let told = telemetry.dropped;
+        let before = self
+            .state()
+            .worker_mut(worker)
+            .map(|worker| std::mem::replace(&mut worker.events_dropped, told));
+        if let Some(more) = before.and_then(|before| told.checked_sub(before))
+            && more > 0
+        {
+            events::dropped_by_worker(more);
         }
     }
 

@@ -93,6 +93,7 @@ impl State {
         worker.link = link.clone();
         worker.reconnecting = false;
         worker.listened = false;
+        worker.events_dropped = 0;
         worker.heard = now;
         let id = worker.id.clone();
         let gone: Vec<_> = worker

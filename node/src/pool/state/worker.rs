@@ -60,6 +60,8 @@ pub(in super::super) struct Worker {
     pub(in super::super) heard: Instant,
     pub(in super::super) calls: u64,
     pub(in super::super) rss_bytes: u64,
+    /// Events that it said it has dropped, since its stream began.
+    pub(in super::super) events_dropped: u64,
 }
 
 impl Worker {
@@ -84,6 +86,7 @@ impl Worker {
             heard: now,
             calls: 0,
             rss_bytes: 0,
+            events_dropped: 0,
         }
     }
 

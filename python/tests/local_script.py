@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +61,8 @@ def hold() -> None:
 
 
 if __name__ == "__main__":
+    # Whoever started the tests may ignore interrupts, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.argv[1] in ("hold", "fork", "raise-holding", "leave"):
         hold()
     else:

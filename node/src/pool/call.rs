@@ -47,6 +47,8 @@ pub struct CallOutcome {
     pub error: Option<ToolError>,
     /// How long it ran, in microseconds.
     pub execution_time_us: u64,
+    /// From its admission until a worker was chosen, in microseconds.
+    pub queued_us: u64,
     /// What travels along.
     pub metadata: BTreeMap<String, String>,
     /// What the tool wrote to its standard output, the newest part.

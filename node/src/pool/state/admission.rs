@@ -195,15 +195,14 @@ impl State {
         after: &mut After,
     ) {
         let quick = self.quick(&ticket);
-        after
-            .waited
-            .push(now.saturating_duration_since(ticket.admitted));
+        let waited = now.saturating_duration_since(ticket.admitted);
+        after.waited.push(waited);
         let worker = &mut self.workers[at];
         if events::listened() {
             let metadata = ticket.call.as_ref().map(|call| &call.metadata);
             let correlation_id = metadata.and_then(|metadata| metadata.get("correlation_id"));
             after.dispatched.push(Dispatched {
-                waited: now.saturating_duration_since(ticket.admitted),
+                waited,
                 context: CallContext {
                     worker_id: worker.id.clone(),
                     ..ticket.context.clone()
@@ -221,6 +220,7 @@ impl State {
         let running = Running {
             ticket,
             number,
+            waited,
             sent: false,
             quick,
             cancelled: false,

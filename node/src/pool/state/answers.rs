@@ -56,6 +56,7 @@ impl State {
                 continue;
             }
             self.learn(&running.ticket.context.tool, result.execution_time_us);
+            let queued_us = u64::try_from(running.waited.as_micros()).unwrap_or(u64::MAX);
             let ticket = running.ticket;
             let late = kind == "DeadlineExceeded" && now >= ticket.deadline;
             if late {
@@ -82,6 +83,7 @@ impl State {
                     binary_value: result.binary_value,
                     error: result.error,
                     execution_time_us: result.execution_time_us,
+                    queued_us,
                     metadata: result.metadata,
                     stdout: result.stdout,
                     stderr: result.stderr,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use snakepit_proto::worker as wire;
 
@@ -15,6 +15,8 @@ pub(super) struct Running {
     pub(super) ticket: Ticket,
     /// Place in the order in which the worker got its calls.
     pub(super) number: u64,
+    /// How long it waited for the worker.
+    pub(super) waited: Duration,
     pub(super) sent: bool,
     pub(super) quick: bool,
     /// The caller no longer waits.

@@ -39,6 +39,8 @@ impl Node {
             call_id,
             stdout: outcome.stdout,
             stderr: outcome.stderr,
+            execution_time_us: outcome.execution_time_us,
+            queued_us: outcome.queued_us,
             recorded: false,
             attempts: 1,
         }

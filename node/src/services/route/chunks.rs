@@ -112,7 +112,7 @@ impl Node {
                 });
                 let request_id = batch_id(&call.call_id, batch);
                 if let Err(failure) = self.propose_for(call, &request_id, body).await {
-                    told.status = Some(self.status(failure));
+                    told.status = Some(self.status(self.unlogged(call, failure)));
                     return told;
                 }
                 batch += 1;

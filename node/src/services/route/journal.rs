@@ -71,6 +71,7 @@ pub(super) struct Ended {
     pub(super) worker: String,
     pub(super) node: u64,
     pub(super) duration_us: u64,
+    pub(super) queued_us: u64,
     pub(super) attempts: u32,
     pub(super) result: Vec<u8>,
 }
@@ -83,7 +84,8 @@ impl Ended {
                 error_type: clip(answer.error.as_ref().map_or("", |error| &error.r#type)),
                 worker: answer.worker_id.clone(),
                 node: answer.node_id,
-                duration_us: u64::try_from(answer.execution_time_ms).unwrap_or(0) * 1_000,
+                duration_us: answer.execution_time_us,
+                queued_us: answer.queued_us,
                 attempts: answer.attempts,
                 result: answer.encode_to_vec(),
             },
@@ -108,6 +110,7 @@ impl Ended {
             worker: String::new(),
             node: 0,
             duration_us: 0,
+            queued_us: 0,
             attempts: 0,
             result: Vec::new(),
         }
@@ -241,7 +244,8 @@ impl Pending {
                 record.pool.clone_from(&answer.pool);
                 record.worker.clone_from(&answer.worker_id);
                 record.node = answer.node_id;
-                record.duration_us = u64::try_from(answer.execution_time_ms).unwrap_or(0) * 1_000;
+                record.duration_us = answer.execution_time_us;
+                record.queued_us = answer.queued_us;
                 record.result_digest = result_digest(answer);
             }
             Err(failure) => {
@@ -381,13 +385,14 @@ impl Node {
             result_digest: digest(&ended.result),
             result: ended.result,
             duration_us: ended.duration_us,
+            queued_us: ended.queued_us,
             chunks,
             attempts: ended.attempts,
             idempotency_key: call.idempotency_key.clone(),
             ..CallEnd::default()
         };
         let body = Body::EndCall(end.clone());
-        match self.propose_for(call, request_id, body).await {
+        let logged = match self.propose_for(call, request_id, body).await {
             // Its session has ended meanwhile: what happened is logged all the same.
             Err(Failure::Rejected(rejection)) if rejection.kind == RejectionKind::NotFound => {
                 let end = CallEnd {
@@ -396,8 +401,31 @@ impl Node {
                 };
                 self.propose_for(call, request_id, Body::EndCall(end)).await
             }
+            // A result that is too large for the log is there by its digest.
+            Err(Failure::Rejected(rejection))
+                if rejection.kind == RejectionKind::Invalid && !end.result.is_empty() =>
+            {
+                let end = CallEnd {
+                    result: Vec::new(),
+                    ..end
+                };
+                self.propose_for(call, request_id, Body::EndCall(end)).await
+            }
             other => other,
-        }
+        };
+        logged.map_err(|failure| self.unlogged(call, failure))
+    }
+
+    /// What a call's caller is told where the log did not take what it did: it may be done.
+    pub(super) fn unlogged(&self, call: &Routed, failure: Failure) -> Failure {
+        let reason = self.status(failure);
+        let mut status = Status::unknown(format!(
+            "what call {} did is not in the log: {}; it may be done; hint: look whether it is",
+            call.call_id,
+            reason.message()
+        ));
+        crate::services::status::mark(&mut status, "unknown", true);
+        Failure::Remote(status)
     }
 
     /// Propose something on behalf of a call's caller.

@@ -115,7 +115,8 @@ impl Routed {
             origin: call.origin,
             pool: call.pool,
             worker: call.worker,
-            idempotency_key: call.idempotency_key,
+            // The node that took the call sees to that.
+            idempotency_key: String::new(),
         })
     }
 
@@ -138,9 +139,7 @@ impl Routed {
             correlation_id: self.correlation_id,
             traceparent: self.traceparent,
             pool: self.pool,
-            bound: !self.worker.is_empty(),
             worker: self.worker,
-            idempotency_key: self.idempotency_key,
         }
     }
 

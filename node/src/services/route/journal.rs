@@ -389,7 +389,6 @@ impl Node {
             chunks,
             attempts: ended.attempts,
             idempotency_key: call.idempotency_key.clone(),
-            ..CallEnd::default()
         };
         let body = Body::EndCall(end.clone());
         let logged = match self.propose_for(call, request_id, body).await {

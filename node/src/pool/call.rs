@@ -76,17 +76,6 @@ pub struct CallContext {
     pub principal: String,
 }
 
-/// What a node can take now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capacity {
-    /// Calls that all ready workers can run at once.
-    pub slots: usize,
-    /// Those that are free.
-    pub free: usize,
-    /// Calls that wait.
-    pub queued: usize,
-}
-
 /// One pool's part in the node's readiness.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PoolReadiness {

@@ -5,7 +5,7 @@
 //! | `settings` | what a pool is told |
 //! | `dispatch`, `stream`, `queries` | the handle: calls, streams, questions |
 //! | `call`, `error` | what goes in and comes out |
-//! | `pool`, `state` | one pool's calls and workers; `state` is plain data without IO or clocks |
+//! | `pool`, `admit`, `tend`, `state` | one pool's calls and workers; `state` is plain data without IO or clocks |
 //! | `endpoint`, `frames`, `link` | a worker's connection: hello, messages in, messages out |
 //! | `place`, `seat`, `stop` | a place for a worker: start, wait, replace, back off; and the order to stop |
 //! | `spawn`, `zygote`, `process`, `output` | processes, their groups, their end and their log |
@@ -24,6 +24,7 @@
 //!
 //! Order of locks: a seat's, then a pool's; no lock is held while something is awaited.
 
+mod admit;
 mod call;
 mod dispatch;
 mod endpoint;
@@ -47,15 +48,16 @@ mod state;
 mod stop;
 mod stream;
 mod sweep;
+mod tend;
 mod zygote;
 
-pub use call::{CallContext, CallOutcome, Capacity, PoolReadiness, ToolCall};
+pub use call::{CallContext, CallOutcome, PoolReadiness, ToolCall};
 pub use dispatch::Pools;
 pub use endpoint::{PROTOCOL, WorkerEndpoint};
 pub use error::{CallError, CallErrorKind};
 pub use link::Outgoing;
 pub use offer::OfferEndpoint;
-pub use queries::{ANY_TOOL, Control, PoolLoad};
+pub use queries::{ANY_TOOL, Control, Load};
 pub use settings::{Affinity, BUSY_HEARTBEAT_FACTOR, Concurrency, Journal, PoolSettings, Start};
 pub use socket::{PATH_BYTES_MAX, listen_unix, server, socket_path};
 pub use stream::CallStream;

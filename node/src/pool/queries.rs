@@ -6,7 +6,7 @@ use std::time::Instant;
 use snakepit_proto::bridge::ToolSpec;
 use snakepit_proto::{cluster, peer};
 
-use super::call::{Capacity, PoolReadiness};
+use super::call::PoolReadiness;
 use super::dispatch::{Kept, Pools, offered_as};
 use super::place::Seat;
 use super::pool::{self, Pool};
@@ -25,13 +25,6 @@ impl Pools {
             .map(|kept| &kept.pool)
             .filter(|pool| pool.ready() > 0);
         pool::tools(serving).into_values().collect()
-    }
-
-    /// Whether a pool offers the tool, also while its workers restart.
-    pub fn has_tool(&self, tool: &str) -> bool {
-        let kept = self.kept();
-        let tool = offered_as(&kept, tool);
-        kept.iter().any(|kept| kept.pool.offers(tool))
     }
 
     /// Whether a tool's author says that it may run twice.
@@ -147,17 +140,8 @@ impl Pools {
         told
     }
 
-    /// What the node can take now.
-    pub fn capacity(&self) -> Capacity {
-        let mut capacity = Capacity::default();
-        for kept in self.kept().iter() {
-            add(&mut capacity, &kept.pool);
-        }
-        capacity
-    }
-
-    /// How busy each pool here is that offers a tool; the flag tells whether by the tool's own name.
-    pub fn loads(&self, tool: &str) -> Vec<PoolLoad> {
+    /// How busy each pool here is that offers a tool.
+    pub fn loads(&self, tool: &str) -> Vec<Load> {
         let now = Instant::now();
         let kept = self.kept();
         let loads = kept.iter().filter_map(|kept| {
@@ -167,12 +151,13 @@ impl Pools {
             if !exact && !state.offers(ANY_TOOL) {
                 return None;
             }
-            Some(PoolLoad {
+            Some(Load {
+                node: self.inner.node_id,
                 pool: kept.pool.name().to_owned(),
                 exact,
-                slots: state.slots(),
-                free: state.free(),
-                queued: state.queued(),
+                slots: count(state.slots()),
+                free: count(state.free()),
+                waiting: count(state.queued()),
                 circuit_open: state.circuits().any(|(open, circuit)| {
                     open == tool && circuit.phase_at(&settings, now) == Phase::Open
                 }),
@@ -272,28 +257,23 @@ pub enum Control {
     Kill,
 }
 
-/// How busy a pool of this node is.
+/// How busy a pool of a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolLoad {
-    /// Its name.
+pub struct Load {
+    /// The node.
+    pub node: u64,
+    /// The pool's name.
     pub pool: String,
     /// Whether it offers the tool by its own name, not through an adapter that takes any.
     pub exact: bool,
     /// Calls that it can run at once.
-    pub slots: usize,
+    pub slots: u32,
     /// Those that are free.
-    pub free: usize,
-    /// Calls that wait.
-    pub queued: usize,
+    pub free: u32,
+    /// Calls that wait there.
+    pub waiting: u32,
     /// Whether it refuses the tool for now.
     pub circuit_open: bool,
-}
-
-fn add(capacity: &mut Capacity, pool: &Pool) {
-    let state = pool.state();
-    capacity.slots += state.slots();
-    capacity.free += state.free();
-    capacity.queued += state.queued();
 }
 
 fn count(number: usize) -> u32 {

@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::config::Settings;
-use crate::pool::{ANY_TOOL, Affinity, Journal};
+use crate::pool::{ANY_TOOL, Affinity, Journal, Load};
 
 /// Time between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -103,25 +103,6 @@ impl Peer {
             })
             .collect()
     }
-}
-
-/// How busy a pool of a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// The node.
-    pub node: u64,
-    /// The pool's name.
-    pub pool: String,
-    /// Whether it offers the tool by its own name, not through an adapter that takes any.
-    pub exact: bool,
-    /// Calls that it can run at once.
-    pub slots: u32,
-    /// Those that are free.
-    pub free: u32,
-    /// Calls that wait there.
-    pub waiting: u32,
-    /// Whether it refuses the tool for now.
-    pub circuit_open: bool,
 }
 
 /// The other nodes; cheap to clone.

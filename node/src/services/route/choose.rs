@@ -8,8 +8,7 @@
 use rand::seq::IndexedRandom as _;
 
 use super::Routed;
-use crate::pool::{Affinity, PoolLoad};
-use crate::services::peers::Load;
+use crate::pool::{Affinity, Load};
 use crate::services::{Failure, Node};
 
 /// Where a call goes.
@@ -60,9 +59,8 @@ impl Node {
 
     /// This node's pools that offer the tool, and the others', by pool.
     fn all_loads(&self, tool: &str) -> Vec<Load> {
-        let own = self.pools.loads(tool).into_iter();
-        let own = own.map(|load| own_load(self.id(), load));
-        let mut loads: Vec<_> = own.chain(self.peers.loads(tool)).collect();
+        let mut loads = self.pools.loads(tool);
+        loads.extend(self.peers.loads(tool));
         loads.sort_by(|one, other| one.pool.cmp(&other.pool));
         loads
     }
@@ -123,19 +121,6 @@ fn to(load: &Load) -> Target {
         pool: load.pool.clone(),
         worker: String::new(),
         fresh: false,
-    }
-}
-
-fn own_load(node: u64, load: PoolLoad) -> Load {
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Load {
-        node,
-        pool: load.pool,
-        exact: load.exact,
-        slots: count(load.slots),
-        free: count(load.free),
-        waiting: count(load.queued),
-        circuit_open: load.circuit_open,
     }
 }
 

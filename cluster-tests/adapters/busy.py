@@ -113,3 +113,9 @@ def count(path: str, count: int, ms: float = 0.0, fail_at: int = -1) -> Iterator
 def count_again(path: str, count: int, ms: float = 0.0, fail_at: int = -1) -> Iterator[StreamChunk]:
     """As `count`, but it is run again where it is lost."""
     yield from _count(path, count, ms, fail_at)
+
+
+@tool("Give so many letters back.", idempotent=True)
+def letters(count: float) -> str:
+    """More than the log takes, where that is asked for."""
+    return "x" * int(count)

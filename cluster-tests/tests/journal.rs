@@ -324,3 +324,37 @@ async fn a_calls_end_is_logged_after_its_session_has_ended() {
     });
     assert_eq!(end, Some(("s", "ok")));
 }
+
+#[tokio::test]
+async fn a_result_that_is_too_large_for_the_log_is_answered_and_there_by_its_digest() {
+    let cluster = Cluster::start(Spec::nodes(1).set("limits.value_bytes_max", "1024")).await;
+    let settings = json!({"journal": "full"});
+    cluster
+        .put_pool("full", &definition("busy", 1, settings), &cluster.ids())
+        .await;
+    let large = in_pool(call("letters", json!({"count": 100_000})), "full");
+    let answer = done(&cluster.at(1), large).await;
+    assert_eq!(answer.outcome.unwrap().as_str().unwrap().len(), 100_000);
+    let events = cluster.verify().await;
+    let [started, ended] = of_calls(&events)[..] else {
+        panic!("{events:#?}");
+    };
+    assert!(
+        matches!(&started.payload, Payload::CallStarted { arguments, .. } if !arguments.is_empty())
+    );
+    let Payload::CallEnded {
+        outcome,
+        result,
+        result_digest,
+        duration_us,
+        ..
+    } = &ended.payload
+    else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(
+        (outcome.as_str(), result.len(), result_digest.len()),
+        ("ok", 0, 32)
+    );
+    assert!(*duration_us > 0);
+}

@@ -234,6 +234,34 @@ enum Became {
     Not,
 }
 
+/// Callers at all nodes, each with one call after the other, until `stop`; what came of each call of theirs.
+fn callers<T, F>(
+    cluster: &Cluster,
+    stop: &Arc<AtomicBool>,
+    call: impl Fn(Client, String) -> F + Clone + Send + 'static,
+) -> JoinSet<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut callers = JoinSet::new();
+    for caller in 0..18_u64 {
+        let client = cluster.client_from(1 + caller % 3, ClientOptions::default());
+        let (stop, call) = (stop.clone(), call.clone());
+        callers.spawn(async move {
+            let mut told = Vec::new();
+            for number in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                told.push(call(client.clone(), format!("{caller}-{number}")).await);
+            }
+            told
+        });
+    }
+    callers
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_runs_twice_while_workers_are_killed() {
     let seed = seed::take();
@@ -243,17 +271,11 @@ async fn no_call_runs_twice_while_workers_are_killed() {
         Arc::new(AtomicU64::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
-    let mut callers = JoinSet::new();
-    for caller in 0..18_u64 {
-        let client = cluster.client_from(1 + caller % 3, ClientOptions::default());
-        let (lost, stop, path) = (lost.clone(), stop.clone(), lines.path());
-        callers.spawn(async move {
-            let mut told = Vec::new();
-            for number in 0.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let line = format!("{caller}-{number}");
+    let mut callers = {
+        let (lost, path) = (lost.clone(), lines.path());
+        callers(&cluster, &stop, move |client, line| {
+            let (lost, path) = (lost.clone(), path.clone());
+            async move {
                 let became = match client.call_tool(append("append", &path, &line, 60)).await {
                     Ok(answer) => {
                         assert!(answer.value.outcome.is_ok(), "{answer:?}");
@@ -266,11 +288,10 @@ async fn no_call_runs_twice_while_workers_are_killed() {
                         Became::Maybe
                     }
                 };
-                told.push((line, became));
+                (line, became)
             }
-            told
-        });
-    }
+        })
+    };
     let kills = kill_busy(&cluster, &lost, u64::MAX, &mut seed::random(seed, 1)).await;
     stop.store(true, Ordering::Relaxed);
     let mut told = Vec::new();
@@ -320,24 +341,17 @@ async fn idempotent_calls_end_well_while_workers_are_killed() {
         Arc::new(AtomicU64::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
-    let mut callers = JoinSet::new();
-    for caller in 0..18_u64 {
-        let client = cluster.client_from(1 + caller % 3, ClientOptions::default());
-        let (retried, stop, path) = (retried.clone(), stop.clone(), lines.path());
-        callers.spawn(async move {
-            let mut told = Vec::new();
-            for number in 0.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let line = format!("{caller}-{number}");
+    let mut callers = {
+        let (retried, path) = (retried.clone(), lines.path());
+        callers(&cluster, &stop, move |client, line| {
+            let (retried, path) = (retried.clone(), path.clone());
+            async move {
                 let answer = done(&client, append("append_again", &path, &line, 60)).await;
                 retried.fetch_add(u64::from(answer.attempts) - 1, Ordering::Relaxed);
-                told.push(line);
+                line
             }
-            told
-        });
-    }
+        })
+    };
     let kills = kill_busy(&cluster, &retried, LOST, &mut seed::random(seed, 1)).await;
     stop.store(true, Ordering::Relaxed);
     let mut told = Vec::new();

@@ -42,7 +42,14 @@ fn merge(file: &[PoolSettings], rows: Vec<PoolRow>, labels: &Labels) -> Vec<Pool
             Err(problem) => tracing::error!(pool = row.name, "a pool cannot be run: {problem}"),
         }
     }
-    pools.retain(|_, pool| labels.matches(&pool.placement));
+    pools.retain(|pool, settings| {
+        let here = labels.matches(&settings.placement);
+        if !here {
+            let lacks = labels.lacking(&settings.placement).join(", ");
+            tracing::info!(pool, lacks, "the pool is not placed on this node");
+        }
+        here
+    });
     pools.into_values().collect()
 }
 

@@ -37,8 +37,18 @@ def main(client: snakepit.Client) -> str:
         case "exit":
             sys.exit(7)
         case "sleep":
-            time.sleep(600)
+            rest()
     return "done"
+
+
+def rest() -> None:
+    """Wait for what ends this process.
+
+    In short sleeps: Python does not see a signal that comes just before it sleeps until it has slept.
+    """
+    ends = time.monotonic() + 600
+    while time.monotonic() < ends:
+        time.sleep(0.1)
 
 
 def hold() -> None:
@@ -49,13 +59,13 @@ def hold() -> None:
     print(*found, cluster.dir, flush=True)
     match sys.argv[1]:
         case "hold":
-            time.sleep(600)
+            rest()
         case "fork":
             # A child that outlives its parent holds the parent's pipes.
             if os.fork() == 0:
                 print("child", os.getpid(), flush=True)
                 os.execvp("sleep", ["sleep", "8"]) if len(sys.argv) > 2 else time.sleep(8)
-            time.sleep(600)
+            rest()
         case "raise-holding":
             raise RuntimeError("as asked")
 

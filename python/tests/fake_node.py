@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import grpc
 
@@ -138,11 +140,13 @@ class Link:
 
 
 class FakeNode:
-    """A gRPC server on a Unix socket, and the worker processes that it started."""
+    """A node's two sockets, for frames and for gRPC, and the worker processes that it started."""
 
     def __init__(self, *, chunk_credits: int = 4, message_bytes_max: int = 0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sp")
         self.socket = f"{self._folder.name}/s"
+        self.frames = f"{self._folder.name}/f"
+        self._connections: list[socket.socket] = []
         self.bridge = FakeBridge()
         self.links: queue.SimpleQueue[Link] = queue.SimpleQueue()
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -158,7 +162,11 @@ class FakeNode:
         self.listen()
 
     def listen(self) -> None:
-        """Serve the socket."""
+        """Serve the sockets."""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.frames)
+        self._listener.listen()
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
         self._server = grpc.server(futures.ThreadPoolExecutor(64))
         connect = grpc.stream_stream_rpc_method_handler(
             self._connect,
@@ -198,14 +206,52 @@ class FakeNode:
         while (message := link.sent.get()) is not None:
             yield message
 
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            threading.Thread(target=self._carry, args=(connection,), daemon=True).start()
+
+    def _carry(self, connection: socket.socket) -> None:
+        """The same as `_connect`, in frames."""
+        incoming = _frames(connection)
+        link = Link(next(incoming).hello)
+        if link.hello.token != self.token:
+            refusal = wire.Refusal(code=grpc.StatusCode.UNAUTHENTICATED.value[0], message="wrong token")
+            _send(connection, wire.ToWorker(refusal=refusal))
+            connection.close()
+            return
+
+        def read() -> None:
+            for message in incoming:
+                link.take(message)
+            link.end()
+
+        threading.Thread(target=read, daemon=True).start()
+        _send(connection, wire.ToWorker(welcome=self._welcome))
+        self.links.put(link)
+        with contextlib.suppress(OSError):
+            while (message := link.sent.get()) is not None:
+                _send(connection, message)
+        _hang_up(connection)
+
     def stop_listening(self) -> None:
         """Break all streams, and let nobody in."""
+        _hang_up(self._listener)
+        for connection in self._connections:
+            _hang_up(connection)
+        self._connections.clear()
+        Path(self.frames).unlink(missing_ok=True)
         self._server.stop(None).wait()
         Path(self.socket).unlink(missing_ok=True)
 
     def environment(self, adapter: str, **settings: str) -> dict[str, str]:
         return os.environ | {
             "SNAKEPIT_WORKER_SOCKET": self.socket,
+            "SNAKEPIT_WORKER_FRAMES": self.frames,
             "SNAKEPIT_WORKER_ID": "w1",
             "SNAKEPIT_WORKER_TOKEN": "secret",
             "SNAKEPIT_WORKER_ADAPTER": adapter,
@@ -237,8 +283,33 @@ class FakeNode:
         for worker in self.workers:
             worker.kill()
             worker.communicate()
+        self.stop_listening()
         self._server.stop(None).wait()
         self._folder.cleanup()
+
+
+def _frames(connection: socket.socket) -> Iterator[wire.FromWorker]:
+    with connection.makefile("rb") as stream:
+        while len(head := _read(stream, 4)) == 4:
+            yield wire.FromWorker.FromString(_read(stream, int.from_bytes(head, "big")))
+
+
+def _read(stream: BinaryIO, length: int) -> bytes:
+    try:
+        return stream.read(length)
+    except OSError:
+        return b""
+
+
+def _send(connection: socket.socket, message: wire.ToWorker) -> None:
+    data = message.SerializeToString()
+    connection.sendall(len(data).to_bytes(4, "big") + data)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def is_alive(pid: int) -> bool:

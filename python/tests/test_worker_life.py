@@ -81,7 +81,7 @@ def test_a_refused_token_is_said(node: FakeNode) -> None:
 
 
 def test_a_node_that_is_not_there(node: FakeNode) -> None:
-    worker = node.spawn(SNAKEPIT_WORKER_SOCKET=node.socket + ".none")
+    worker = node.spawn(SNAKEPIT_WORKER_FRAMES=node.frames + ".none")
     _, err = worker.communicate(timeout=20)
     assert worker.returncode == 1
     assert b"refused the connection" in err

@@ -96,6 +96,15 @@ class Connection:
     ) -> bool:
         """Carry messages both ways until drained (True) or the stream breaks (False)."""
         telemetry.begin()
+        dispatcher.attach(self._frames)
+        try:
+            return await self._carry(welcome, dispatcher, outbox, telemetry, drain)
+        finally:
+            dispatcher.attach(None)
+
+    async def _carry(
+        self, welcome: Welcome, dispatcher: Dispatcher, outbox: Outbox, telemetry: Telemetry, drain: Drain
+    ) -> bool:
         reading = asyncio.create_task(self._read(dispatcher, outbox, telemetry, drain), name="read")
         writing = asyncio.create_task(outbox.write_all(self._write), name="write")
         interval_s = (welcome.heartbeat_interval_ms or HEARTBEAT_INTERVAL_DEFAULT_MS) / 1000
@@ -177,6 +186,7 @@ class Connection:
                     case "cancel":
                         dispatcher.cancel(message.cancel.sequences, message.cancel.reason)
                     case "drain":
+                        dispatcher.take_no_more()
                         drain.ask(message.drain.deadline_ms)
                     case "telemetry":
                         telemetry.apply(message.telemetry)

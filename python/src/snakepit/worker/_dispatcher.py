@@ -7,13 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from queue import Empty, SimpleQueue
 from typing import Final
 
-from snakepit._proto.worker_v1_pb2 import Call, Result
+from snakepit._proto.worker_v1_pb2 import Call, Result, ToWorker
 from snakepit.errors import NotFound
 from snakepit.worker import _outcome
 from snakepit.worker._async_slots import AsyncSlots
+from snakepit.worker._frames import FrameStream
 from snakepit.worker._gate import Gate
 from snakepit.worker._host import Host
 from snakepit.worker._job import (
@@ -25,20 +25,19 @@ from snakepit.worker._job import (
     Job,
     SyncCredits,
 )
-from snakepit.worker._outbox import BATCH_MAX, Outbox
+from snakepit.worker._lead import Lead
+from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
 from snakepit.worker._runner import Runner
 from snakepit.worker._settings import Concurrency
+from snakepit.worker._slots import Slots
 from snakepit.worker._tool_loop import ToolLoop
 
 DEADLINE: Final = "DeadlineExceeded"
 CANCELLED: Final = "Cancelled"
-# A tool that usually takes less may run before the results in front of it have gone out.
-QUICK_NS: Final = 100_000
-_SLOW_NS: Final = 10 * QUICK_NS
-_TOOLS_MAX: Final = 1024
 _SWEEP_MIN_S: Final = 0.002
 _SWEEP_MAX_S: Final = 0.05
+_CHECK_LEAD_S: Final = 0.005
 
 
 class Dispatcher:
@@ -48,7 +47,8 @@ class Dispatcher:
     without this loop; so does the loop of async tools while nothing else runs. Thread-sensitive tools have a
     thread apart. While calls of several kinds run or are next, this loop hands out the slots one by one. With
     `asyncio`, the slots are those of async tools, and sync ones have one thread beside them. A `gate` holds
-    slots that several dispatchers share: a call waits there before it begins.
+    slots that several dispatchers share: a call waits there before it begins. The thread of a single slot
+    may `Lead`, and then does what else the loop does, under the lock.
     """
 
     def __init__(
@@ -74,14 +74,17 @@ class Dispatcher:
         self._on_slots = 0
         self._on_loop = 0
         self._apart = 0
+        # Around what changes these tables, for whoever reads the stream.
+        self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         # Claimed by whoever takes a job out: a thread that starts it, or a cancel that spares it.
         self._unstarted: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
-        # None ends the thread that takes it.
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._sensitive: SimpleQueue[Job | None] | None = None
+        self._sync: Slots
+        self._sensitive: Slots | None = None
         self._async: AsyncSlots
+        self._lead: Lead | None = None
+        self._checking: asyncio.TimerHandle | None = None
         self._outbox: Outbox
         self._runner: Runner
         self._chunk_credits = CHUNK_CREDITS_DEFAULT
@@ -98,8 +101,28 @@ class Dispatcher:
         self._async = AsyncSlots(
             self._tools, outbox, slots=self._slots, claim=self._claim, run=runner.run_async, gate=self._gate
         )
-        for number in range(self._threads):
-            self._start_thread(f"snakepit-slot-{number}", self._queue)
+        if self._slots == 1 and self._gate is None and not self._sync_beside:
+            self._lead = Lead(
+                self._lock,
+                outbox,
+                plain=self._is_plain,
+                accept=self._accept_on_thread,
+                watch=self._check_lead,
+            )
+        self._sync = Slots(
+            [f"snakepit-slot-{number}" for number in range(self._threads)],
+            outbox,
+            claim=self._claim,
+            run=self._run,
+            gate=self._gate,
+            lead=self._lead,
+        )
+
+    def attach(self, stream: FrameStream | None) -> None:
+        """The stream that calls come from, where a thread could read it too; None once it has ended."""
+        if self._lead is not None:
+            self._take_back()
+            self._lead.attach(stream)
 
     @property
     def running(self) -> int:
@@ -108,6 +131,12 @@ class Dispatcher:
 
     def accept(self, calls: Iterable[Call]) -> None:
         """Take calls from the node; those that cannot run are answered with an error."""
+        with self._lock:
+            self._accept(calls)
+            if self._on_slots or self._on_loop:
+                self._watch_kept()
+
+    def _accept(self, calls: Iterable[Call]) -> None:
         now = time.monotonic()
         for call in calls:
             if self._draining:
@@ -138,7 +167,7 @@ class Dispatcher:
                 self._put_on_slots(job)
             else:
                 self._waiting.append(job)
-        self._pump()
+        self._start_waiting()
 
     def cancel(self, sequences: Iterable[int], reason: str) -> None:
         """Drop calls that have not begun, cancel async ones and end streams; other sync tools run on."""
@@ -153,21 +182,25 @@ class Dispatcher:
 
     def finished(self, sequence: int) -> None:
         """A call's result is on its way; its slot is free."""
-        job = self._jobs.pop(sequence, None)
-        if job is None:
-            return
-        if job.timer is not None:
-            job.timer.cancel()
-        if job.place == ON_SLOTS:
-            self._on_slots -= 1
-        elif job.place == ON_LOOP:
-            self._on_loop -= 1
-        elif job.place == APART:
-            self._apart -= 1
-        if self._waiting:
-            self._pump()
-        if self._draining and not self._jobs:
-            self._idle.set()
+        with self._lock:
+            job = self._jobs.pop(sequence, None)
+            if job is None:
+                return
+            if job.timer is not None:
+                job.timer.cancel()
+            if job.place == ON_SLOTS:
+                self._on_slots -= 1
+            elif job.place == ON_LOOP:
+                self._on_loop -= 1
+            elif job.place == APART:
+                self._apart -= 1
+            if self._waiting:
+                self._start_waiting()
+                self._watch_kept()
+            if self._draining and not self._jobs:
+                self._idle.set()
+            if self._lead is not None and self._lead.wanted:
+                self._lend(self._lead)
 
     def held(self) -> list[int]:
         """The calls that are here and not answered."""
@@ -182,20 +215,24 @@ class Dispatcher:
         """Let the threads end, each after the call that it runs; what is here is given up."""
         self._draining = True
         self.give_up(self.held())
-        for _ in range(self._threads):
-            self._queue.put(None)
+        self._sync.close()
         if self._sensitive is not None:
-            self._sensitive.put(None)
+            self._sensitive.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
 
+    def take_no_more(self) -> None:
+        """Leave calls unanswered that come from now on."""
+        self._draining = True
+        self._take_back()
+
     async def drain(self) -> None:
         """Take no more calls, and return when those that are here have ended."""
-        self._draining = True
+        self.take_no_more()
         if self._jobs:
             await self._idle.wait()
 
-    def _pump(self) -> None:
+    def _start_waiting(self) -> None:
         """Start what waits, in order, as far as slots are free."""
         while self._waiting:
             job = self._waiting[0]
@@ -211,11 +248,9 @@ class Dispatcher:
             elif sensitive:
                 job.place = APART
                 self._apart += 1
-                self._sensitive_queue().put(job)
+                self._sensitive_slot().put(job)
             else:
                 self._put_on_slots(job)
-        if self._on_slots or self._on_loop:
-            self._watch_kept()
 
     def _may_start(self, job: Job, *, sensitive: bool) -> bool:
         """Whether a slot is free, or whoever takes the job keeps to the number of slots by itself."""
@@ -231,7 +266,7 @@ class Dispatcher:
     def _put_on_slots(self, job: Job) -> None:
         job.place = ON_SLOTS
         self._on_slots += 1
-        self._queue.put(job)
+        self._sync.put(job)
 
     def _put_on_loop(self, job: Job) -> None:
         job.place = ON_LOOP
@@ -257,60 +292,12 @@ class Dispatcher:
             job.stopped = (kind, reason)
             job.credits.stop()
 
-    def _sensitive_queue(self) -> SimpleQueue[Job | None]:
+    def _sensitive_slot(self) -> Slots:
         if self._sensitive is None:
-            self._sensitive = SimpleQueue()
-            self._start_thread("snakepit-sensitive", self._sensitive)
+            self._sensitive = Slots(
+                ["snakepit-sensitive"], self._outbox, claim=self._claim, run=self._run, gate=self._gate
+            )
         return self._sensitive
-
-    def _start_thread(self, name: str, queue: SimpleQueue[Job | None]) -> None:
-        threading.Thread(target=self._serve, args=(queue,), name=name, daemon=True).start()
-
-    def _serve(self, queue: SimpleQueue[Job | None]) -> None:
-        """A slot: runs what comes, until it is told to end.
-
-        Waking the loop costs more than a quick call. So results of calls whose successor in the queue is of
-        a tool known to be quick go out together; `_sweep` bounds the wait where that guess is wrong.
-        """
-        usual_ns: dict[str, int] = {}
-        kept = 0
-        while True:
-            if kept:
-                try:
-                    job = queue.get_nowait()
-                except Empty:
-                    self._outbox.wake()
-                    kept = 0
-                    job = queue.get()
-            else:
-                job = queue.get()
-            if job is None:
-                self._outbox.wake()
-                return
-            if self._gate is not None and not self._gate.take_now():
-                self._outbox.wake()
-                kept = 0
-                self._gate.take()
-            if not self._claim(job):
-                self._give_gate()
-                continue
-            tool = job.call.tool
-            usual = usual_ns.get(tool, _SLOW_NS)
-            if kept and (kept >= BATCH_MAX or usual > QUICK_NS):
-                self._outbox.wake()
-                kept = 0
-            began = time.perf_counter_ns()
-            self._outbox.keep(self._run(job))
-            self._give_gate()
-            kept += 1
-            # Grows slowly: one measure may hold a wait for the interpreter.
-            usual_ns[tool] = min(usual + usual // 4, time.perf_counter_ns() - began)
-            if len(usual_ns) > _TOOLS_MAX:
-                usual_ns.clear()
-
-    def _give_gate(self) -> None:
-        if self._gate is not None:
-            self._gate.give()
 
     def _run(self, job: Job) -> Result:
         if job.ends is not None and time.monotonic() >= job.ends:
@@ -325,11 +312,50 @@ class Dispatcher:
 
     def _sweep(self) -> None:
         """Collect results that a thread keeps while its next call takes longer than it used to."""
-        self._outbox.collect()
         self._sweeping = None
+        if self._lead is not None and self._lead.lent:
+            return
+        self._outbox.collect()
         if self._jobs:
             self._sweep_s = min(_SWEEP_MAX_S, self._sweep_s * 2)
             self._sweeping = asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
+
+    # --- a thread that leads ---
+
+    def _lend(self, lead: Lead) -> None:
+        """Let the thread read the stream, where nothing needs the loop."""
+        if not (self._waiting or self._on_loop or self._draining) and lead.lend():
+            self._sync.put(lead)
+            self._check_lead()
+
+    def _take_back(self) -> None:
+        if self._lead is not None:
+            self._lead.take_back()
+            self._outbox.collect()
+
+    def _check_lead(self) -> None:
+        """See now and then that the thread comes on while it has calls."""
+        assert self._lead is not None  # noqa: S101
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+        if self._lead.check(busy=bool(self._jobs)):
+            self._checking = asyncio.get_running_loop().call_later(_CHECK_LEAD_S, self._check_lead)
+        elif self._jobs and not self._lead.lent:
+            self._outbox.collect()
+            self._watch_kept()
+
+    def _is_plain(self, call: Call) -> bool:
+        if call.stream:
+            return False
+        try:
+            return not self._host.find(call.tool).is_async
+        except NotFound:
+            return False
+
+    def _accept_on_thread(self, message: ToWorker) -> None:
+        if message.HasField("calls"):
+            self._accept(message.calls.calls)
 
 
 def _late(job: Job) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
 from typing import Final
 
@@ -132,9 +132,7 @@ class Outbox:
     def collect(self) -> None:
         """Take over what threads have posted, and tell of each result; from the loop."""
         self._woken = False
-        posted = self._posted
-        while posted:
-            item = posted.popleft()
+        for item in self._take_posted():
             if not self._unwanted or item.sequence not in self._unwanted:
                 self._ready.append(item)
             elif isinstance(item, Result):
@@ -142,6 +140,46 @@ class Outbox:
             if isinstance(item, Result):
                 self._on_result(item.sequence)
         self._something.set()
+
+    def write_now(self, send: Callable[[FromWorker], None]) -> bool:
+        """Write the results that were kept; from the thread that reads the stream, which nobody else does.
+
+        False where the loop has to do it: the stream broke, or there is more to it than results.
+        """
+        if self._unwanted or self._unacknowledged:
+            return False
+        items = list(self._take_posted())
+        try:
+            for message in self._messages(items):
+                send(message)
+        except ConnectionError:
+            self._posted.extendleft(reversed(items))
+            return False
+        for item in items:
+            self._on_result(item.sequence)
+        return True
+
+    def _messages(self, items: list[Result | Chunk]) -> Iterator[FromWorker]:
+        """The messages that hold these results."""
+        message, size = FromWorker(), 0
+        for item in items:
+            size += item.ByteSize()
+            count = len(message.results.results)
+            if count and (count >= BATCH_MAX or size > self._batch_bytes_max):
+                yield message
+                message, size = FromWorker(), item.ByteSize()
+            if isinstance(item, Result):
+                message.results.results.append(item)
+            else:
+                message.results.chunks.append(item)
+        if items:
+            yield message
+
+    def _take_posted(self) -> Iterator[Result | Chunk]:
+        """What was posted, one by one; while others take too."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._posted.popleft()
 
     def _batch(self) -> Results:
         batch = Results()

@@ -129,6 +129,11 @@ pub async fn session_events(client: &Client, session: &str) -> Vec<Event> {
         session: session.into(),
         ..EventQuery::default()
     };
+    events(client, query).await
+}
+
+/// Events that a node has, as they are asked for.
+pub async fn events(client: &Client, query: EventQuery) -> Vec<Event> {
     let stored: Vec<_> = client.read_events(query).collect().await;
     let decode = |event: snakepit_client::StoredEvent| {
         snakepit_proto::events::decode(&event.event).expect("an event that can be read")

@@ -9,6 +9,7 @@ mod command_line;
 mod copies;
 mod crashes;
 mod dependencies;
+mod evidence;
 mod expiry;
 mod handover;
 mod journal;

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod evidence;
 pub mod http;
 pub mod labels;
 pub mod pool;

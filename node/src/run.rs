@@ -24,6 +24,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
+use crate::evidence::checkpoint::SigningKey;
 use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
@@ -102,6 +103,21 @@ async fn signals(stop: CancellationToken) {
     }
 }
 
+/// The key that signs checkpoints, where the settings name one.
+fn signing_key(settings: &Settings) -> anyhow::Result<Option<SigningKey>> {
+    let path = &settings.audit.signing_key;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let key = SigningKey::load(path).map_err(|error| {
+        anyhow::anyhow!(
+            "audit.signing_key = {} cannot be used: {error}; hint: make one with `snakepit log keygen`",
+            path.display()
+        )
+    })?;
+    Ok(Some(key))
+}
+
 /// Run a node with these settings until `stop`.
 pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&settings).await?;
@@ -109,6 +125,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     tokio::spawn(telemetry::upkeep(metrics.clone(), stop.clone()));
     let traces = telemetry::init_traces(&settings)?;
     let labels = Labels::detect(&settings).await;
+    let signing_key = signing_key(&settings)?;
     let opened = settings.clone();
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
     let group = Group::start(settings.node.id, raft_options(&settings), stores.clone()).await?;
@@ -118,7 +135,15 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let wanted = wanted_pools(&settings, &labels, &stores.state)?;
     let pools = Pools::start(wanted, settings.node.id, socket)?;
     let peers = Peers::start(&settings, &stop);
-    let node = Node::new(settings, group, stores.state.clone(), pools, peers, labels);
+    let node = Node::new(
+        settings,
+        group,
+        stores.state.clone(),
+        pools,
+        peers,
+        labels,
+        signing_key,
+    );
     tracing::info!(cluster = node.settings.node.cluster_id, data = %node.settings.node.data_dir.display(), "the node is up");
 
     // The peers' and the workers' servers end last: requests under way need both.

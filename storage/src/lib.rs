@@ -6,7 +6,8 @@
 //! - [`state_store::StateStore`]: events and rows, written once for each apply, snapshotted with hard links.
 //!
 //! Raft sees them through [`traits`]; [`memory`] has a twin of each for tests and simulation. [`codec`] is the
-//! only place that knows how bytes are laid out, [`replay`] the only one that folds stored events again.
+//! only place that knows how bytes are laid out, [`replay`] the only one that folds stored events again,
+//! [`tree`] the only one that hashes them into a Merkle tree.
 
 pub mod codec;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod snapshot;
 pub mod state_store;
 mod sync;
 pub mod traits;
+pub mod tree;
 
 pub use error::CodecError;
 pub use identity::{DataDir, Identity};

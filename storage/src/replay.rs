@@ -2,9 +2,11 @@
 
 use snakepit_machine::{MemoryRows, RowsError};
 
-use crate::codec::{keys, row, stored_event};
+use crate::codec::meta::ChainMeta;
+use crate::codec::{keys, row};
 use crate::error::CodecError;
 use crate::state_store::{RowsDigest, RowsDigester, StoredEvent};
+use crate::tree::Hash;
 
 /// Events do not fold.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +62,7 @@ pub enum ReplayError {
 #[derive(Debug, Default)]
 pub struct Replay {
     rows: MemoryRows,
-    position: u64,
-    chain_head: [u8; 32],
+    chain: ChainMeta,
 }
 
 impl Replay {
@@ -73,14 +74,14 @@ impl Replay {
     /// Check the next event and fold it; the event, for whoever wants to look at it. After an error the
     /// replay is not to be used any more.
     pub fn feed(&mut self, stored: &StoredEvent) -> Result<snakepit_machine::Event, ReplayError> {
-        let (position, expected) = (stored.position, self.position + 1);
+        let (position, expected) = (stored.position, self.chain.position + 1);
         if position != expected {
             return Err(ReplayError::OutOfOrder {
                 expected,
                 found: position,
             });
         }
-        let hash = stored_event::chain(&self.chain_head, &stored.bytes);
+        let hash = self.chain.next_hash(&stored.bytes);
         if hash != stored.hash {
             return Err(ReplayError::BrokenChain {
                 position,
@@ -102,19 +103,27 @@ impl Replay {
         }
         snakepit_machine::replay(&mut self.rows, &event)
             .map_err(|source| ReplayError::Unfoldable { position, source })?;
-        self.position = position;
-        self.chain_head = hash;
+        self.chain.push(&stored.bytes, hash, |_, _| {});
         Ok(event)
     }
 
     /// Position of the last event; 0 before the first.
     pub fn position(&self) -> u64 {
-        self.position
+        self.chain.position
     }
 
     /// Hash of the last event; 32 zero bytes before the first.
     pub fn chain_head(&self) -> [u8; 32] {
-        self.chain_head
+        self.chain.hash
+    }
+
+    /// Root of the tree of the events so far.
+    pub fn tree_root(&self) -> Hash {
+        self.chain.tree.root()
+    }
+
+    pub(crate) fn chain(&self) -> &ChainMeta {
+        &self.chain
     }
 
     /// The rows so far.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use snakepit_proto::cluster::{
-    DigestRequest, DigestResponse, ReadEventsRequest, ReadRowsRequest, RowBytes,
-    audit_client::AuditClient,
+    DigestRequest, DigestResponse, GetCheckpointRequest, ProveConsistencyRequest,
+    ProveInclusionRequest, ReadEventsRequest, ReadRowsRequest, RowBytes, audit_client::AuditClient,
 };
 use tokio::time::sleep;
 use tonic::Streaming;
@@ -15,8 +15,14 @@ use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
 use crate::error::Failure;
 use crate::{Client, ClientError};
 
+/// Which events are wanted: all that is given must fit.
+pub use snakepit_proto::cluster::EventFilter;
 /// An event as stored: its bytes, and the hash of the chain up to it.
 pub use snakepit_proto::cluster::StoredEvent;
+/// What a node answers about its tree.
+pub use snakepit_proto::cluster::{
+    GetCheckpointResponse, ProveConsistencyResponse, ProveInclusionResponse,
+};
 
 /// Waits between attempts at a stream that breaks again and again without an event in between.
 const REOPEN_WAIT: Duration = Duration::from_millis(200);
@@ -39,6 +45,12 @@ pub struct EventQuery {
     pub session: String,
     /// Stay, and give what comes.
     pub follow: bool,
+    /// The last position; 0 for no end.
+    pub to: u64,
+    /// Only what passes it.
+    pub filter: EventFilter,
+    /// Only what the journal has of this call; empty for all.
+    pub journal_of: String,
 }
 
 struct Reading {
@@ -78,6 +90,55 @@ impl Client {
             .value)
     }
 
+    /// Head of the tree of the first `size` events, all that there are where it is 0; signed where the asked
+    /// node has the cluster's key.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the log has fewer events.
+    pub async fn checkpoint(&self, size: u64) -> Result<GetCheckpointResponse, ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel).get_checkpoint(request).await
+        };
+        let request = GetCheckpointRequest { size };
+        Ok(self
+            .call(Repeat::Read, Patience::Whole, request, send)
+            .await?
+            .value)
+    }
+
+    /// Proof that an event is in the tree of the first `size` events, of all where it is 0.
+    pub async fn prove_inclusion(
+        &self,
+        position: u64,
+        size: u64,
+    ) -> Result<ProveInclusionResponse, ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel).prove_inclusion(request).await
+        };
+        let request = ProveInclusionRequest { position, size };
+        Ok(self
+            .call(Repeat::Read, Patience::Whole, request, send)
+            .await?
+            .value)
+    }
+
+    /// Proof that the tree of `old_size` events is the beginning of that of `new_size`, of all where it is 0.
+    pub async fn prove_consistency(
+        &self,
+        old_size: u64,
+        new_size: u64,
+    ) -> Result<ProveConsistencyResponse, ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel).prove_consistency(request).await
+        };
+        let request = ProveConsistencyRequest { old_size, new_size };
+        Ok(self
+            .call(Repeat::Read, Patience::Whole, request, send)
+            .await?
+            .value)
+    }
+
     /// All rows of the asked node, at one log index.
     pub async fn read_rows(&self) -> Result<RowStream, ClientError> {
         let send = |channel, request| async move {
@@ -103,6 +164,9 @@ impl Client {
             limit: query.limit,
             session_id: query.session.clone(),
             follow: query.follow,
+            to_position: query.to,
+            filter: Some(query.filter.clone()),
+            journal_of: query.journal_of.clone(),
         };
         let send = |channel, request| async move {
             AuditClient::new(channel)

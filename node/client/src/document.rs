@@ -55,6 +55,14 @@ struct Document {
     programs: Vec<Program>,
     #[serde(default)]
     revision: u64,
+    /// Of the log, where a moment of the past was asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    position: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +190,7 @@ impl TryFrom<&SessionExport> for Document {
             variables: variables.collect::<Result<_, _>>()?,
             programs: programs.collect::<Result<_, _>>()?,
             revision: export.revision,
+            position: export.position,
         })
     }
 }
@@ -251,6 +260,7 @@ impl TryFrom<Document> for SessionExport {
             variables: variables.collect::<Result<_, _>>()?,
             programs: programs.collect::<Result<_, _>>()?,
             revision: document.revision,
+            position: document.position,
         })
     }
 }
@@ -378,6 +388,7 @@ mod tests {
                 ..Default::default()
             }],
             revision: 9,
+            position: 40,
         }
     }
 

@@ -8,6 +8,17 @@ use crate::{Answer, Client, ClientError};
 /// A session as it was at one moment, arrays bit for bit.
 pub use snakepit_proto::session::SessionExport;
 
+/// When.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// As it is.
+    Now,
+    /// After the event at a position of the log.
+    Position(u64),
+    /// At a time, milliseconds since 1970.
+    TimeMs(u64),
+}
+
 /// What became of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -26,8 +37,28 @@ impl Client {
     ///
     /// `Denied` where one of its variables may not be read, `Exhausted` where it does not fit one message.
     pub async fn export_session(&self, id: &str) -> Result<Answer<SessionExport>, ClientError> {
+        self.export_session_at(id, Moment::Now).await
+    }
+
+    /// A session as it was at a moment of the log; also one that has ended since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export_session`]; `Invalid` where the moment has not been yet.
+    pub async fn export_session_at(
+        &self,
+        id: &str,
+        moment: Moment,
+    ) -> Result<Answer<SessionExport>, ClientError> {
+        let (at_position, at_ms) = match moment {
+            Moment::Now => (0, 0),
+            Moment::Position(position) => (position, 0),
+            Moment::TimeMs(time_ms) => (0, time_ms),
+        };
         let request = session::ExportSessionRequest {
             session_id: id.to_owned(),
+            at_position,
+            at_ms,
         };
         let send = |channel, request| async move {
             SessionsClient::new(channel)

@@ -35,13 +35,16 @@ mod worker_pools;
 mod workers;
 
 pub use answer::Answer;
-pub use audit::{EventQuery, EventStream, RowStream, StoredEvent};
+pub use audit::{
+    EventFilter, EventQuery, EventStream, GetCheckpointResponse, ProveConsistencyResponse,
+    ProveInclusionResponse, RowStream, StoredEvent,
+};
 pub use client::Client;
 pub use cluster::{Page, Tool};
 pub use document::{export_from_json, export_to_json};
 pub use endpoint::{Endpoint, parse_endpoints};
 pub use error::ClientError;
-pub use export::{Imported, SessionExport};
+pub use export::{Imported, Moment, SessionExport};
 pub use history::{HistoryEntry, HistoryPage, Rollback};
 pub use json::{any_from_json, any_to_json, bytes_to_json, type_name_of};
 pub use optimization::{Lock, Optimization, Optimizing, Stopped};

@@ -30,8 +30,8 @@ pub use key::Kind;
 pub use member::Member;
 pub use overrides::{Flags, environment};
 pub use sections::{
-    LimitSettings, ListenSettings, LogFormat, LogSettings, NodeSettings, RaftSettings,
-    SessionSettings, TelemetrySettings,
+    AuditSettings, LimitSettings, ListenSettings, LogFormat, LogSettings, NodeSettings,
+    RaftSettings, SessionSettings, TelemetrySettings,
 };
 
 use crate::pool::PoolSettings;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub members: Vec<Member>,
     /// Raft: its clock, its log and its queues.
     pub raft: RaftSettings,
+    /// The log as evidence.
+    pub audit: AuditSettings,
     /// Limits of state and of requests.
     pub limits: LimitSettings,
     /// What a session gets when its creator does not say.

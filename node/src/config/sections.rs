@@ -75,6 +75,14 @@ section! {
 }
 
 section! {
+    /// The log as evidence.
+    AuditSettings in audit {
+        /// File with the Ed25519 key that signs checkpoints, the same on all nodes; without one they are unsigned.
+        signing_key: PathBuf = PathBuf::new();
+    }
+}
+
+section! {
     /// Limits of state and of requests. Those of state decide as they stand on the leader.
     LimitSettings in limits {
         /// Sessions that may exist at once in the cluster.
@@ -213,6 +221,7 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("node", NodeSettings::KEYS),
     ("listen", ListenSettings::KEYS),
     ("raft", RaftSettings::KEYS),
+    ("audit", AuditSettings::KEYS),
     ("limits", LimitSettings::KEYS),
     ("session", SessionSettings::KEYS),
     ("log", LogSettings::KEYS),

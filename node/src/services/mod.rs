@@ -40,6 +40,7 @@ pub use status::Failure;
 
 use self::wire::Look;
 use crate::config::Settings;
+use crate::evidence::checkpoint::SigningKey;
 use crate::labels::Labels;
 use crate::pool::Pools;
 use crate::telemetry::trace;
@@ -58,6 +59,8 @@ pub struct Node {
     pub peers: Peers,
     /// What it has, for pools to be placed by.
     pub labels: Labels,
+    /// Signs checkpoints of the log; `None` where it has no key.
+    pub signing_key: Option<SigningKey>,
     /// When it began.
     pub started: Instant,
     requests: Arc<Semaphore>,
@@ -86,6 +89,7 @@ impl Node {
         pools: Pools,
         peers: Peers,
         labels: Labels,
+        signing_key: Option<SigningKey>,
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
@@ -97,6 +101,7 @@ impl Node {
             pools,
             peers,
             labels,
+            signing_key,
             started: Instant::now(),
             requests,
             calls: route::CallLog::default(),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from snakepit._local._cluster import LocalCluster, Node
     from snakepit._local._script import run_as_script
     from snakepit._ops.batches import Versions
+    from snakepit._ops.log import LogEvent
     from snakepit._ops.pools import Pool, WorkerInfo
     from snakepit._ops.programs import Program
     from snakepit._ops.sessions import SessionInfo
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from snakepit._tool import tool
     from snakepit._tool_stream import AsyncToolStream, ToolStream
     from snakepit._variable import Dependency, Lock, Registered, Variable
-    from snakepit._watch import AsyncWatch, Watch
+    from snakepit._watch import AsyncLog, AsyncWatch, Log, Watch
     from snakepit.errors import SnakepitError, ToolError, VariableNotFoundError
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Adapter",
     "AsyncClient",
+    "AsyncLog",
     "AsyncOptimization",
     "AsyncPrograms",
     "AsyncService",
@@ -53,6 +55,8 @@ __all__ = [
     "Dependency",
     "LocalCluster",
     "Lock",
+    "Log",
+    "LogEvent",
     "Node",
     "Optimization",
     "Pool",
@@ -89,6 +93,7 @@ __all__ = [
 _HOMES = {
     "Adapter": "_adapter",
     "AsyncClient": "_aio_client",
+    "AsyncLog": "_watch",
     "AsyncOptimization": "_optimization",
     "AsyncPrograms": "_programs",
     "AsyncService": "_serve",
@@ -101,6 +106,8 @@ _HOMES = {
     "Dependency": "_variable",
     "LocalCluster": "_local._cluster",
     "Lock": "_variable",
+    "Log": "_watch",
+    "LogEvent": "_ops.log",
     "Node": "_local._cluster",
     "Optimization": "_optimization",
     "Pool": "_ops.pools",

@@ -15,6 +15,7 @@ from snakepit._client import targets
 from snakepit._codec import Codec
 from snakepit._document import Document
 from snakepit._ops import exchange, pools, sessions, tools
+from snakepit._ops.log import LogState, Wanted
 from snakepit._ops.pools import Action, Pool, WorkerInfo
 from snakepit._ops.sessions import SessionInfo
 from snakepit._ops.tools import Asked, CallResult
@@ -23,6 +24,7 @@ from snakepit._scope import Call, Scope
 from snakepit._scope import consistency as _consistency
 from snakepit._sender import AsyncSender
 from snakepit._tool_stream import AsyncToolStream
+from snakepit._watch import AsyncLog
 
 
 class AsyncClient:
@@ -131,6 +133,52 @@ class AsyncClient:
     async def ping(self, message: str = "") -> str:
         """The answer of whichever node answers first."""
         return await self._sender.send(tools.ping(message))
+
+    # --- the log ---
+
+    def log(
+        self,
+        *,
+        session: AsyncSession | str | None = None,
+        events: Sequence[str] = (),
+        variable: str = "",
+        principal: str = "",
+        tool: str = "",
+        worker: str = "",
+        node: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        call_id: str = "",
+        request_id: str = "",
+        start: int = 1,
+        end: int = 0,
+        limit: int = 0,
+        follow: bool = False,
+    ) -> AsyncLog:
+        """Events of the log, in order, from the position `start` to `end` (0: to its end), at most `limit`.
+
+        All that is given must fit: `events` are kinds such as VariableSet, `principal` is who did it, `tool`
+        through which tool it was done, `node` who was asked, `since` and `until` when (until is excluded).
+        With `follow` it stays, and gives what comes. Goes on where a node dies, without gap or repeat.
+        """
+        wanted = Wanted(
+            session=_id_of(session),
+            events=events,
+            variable=variable,
+            principal=principal,
+            tool=tool,
+            worker=worker,
+            node=node,
+            since=since,
+            until=until,
+            call_id=call_id,
+            request_id=request_id,
+            start=start,
+            end=end,
+            limit=limit,
+            follow=follow,
+        )
+        return AsyncLog(self._sender, LogState(wanted))
 
     # --- pools ---
 

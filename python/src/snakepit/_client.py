@@ -13,6 +13,7 @@ from snakepit._codec import Codec
 from snakepit._document import Document
 from snakepit._endpoints import TIMEOUT_S, Endpoints
 from snakepit._ops import exchange, pools, sessions, tools
+from snakepit._ops.log import LogState, Wanted
 from snakepit._ops.pools import Action, Pool, WorkerInfo
 from snakepit._ops.sessions import SessionInfo
 from snakepit._ops.tools import Asked, CallResult
@@ -22,6 +23,7 @@ from snakepit._scope import consistency as _consistency
 from snakepit._sender import Sender
 from snakepit._session import Session
 from snakepit._tool_stream import ToolStream
+from snakepit._watch import Log
 
 __all__ = ["CallResult", "Client", "connect"]
 
@@ -132,6 +134,52 @@ class Client:
     def ping(self, message: str = "") -> str:
         """The answer of whichever node answers first."""
         return self._sender.send(tools.ping(message))
+
+    # --- the log ---
+
+    def log(
+        self,
+        *,
+        session: Session | str | None = None,
+        events: Sequence[str] = (),
+        variable: str = "",
+        principal: str = "",
+        tool: str = "",
+        worker: str = "",
+        node: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        call_id: str = "",
+        request_id: str = "",
+        start: int = 1,
+        end: int = 0,
+        limit: int = 0,
+        follow: bool = False,
+    ) -> Log:
+        """Events of the log, in order, from the position `start` to `end` (0: to its end), at most `limit`.
+
+        All that is given must fit: `events` are kinds such as VariableSet, `principal` is who did it, `tool`
+        through which tool it was done, `node` who was asked, `since` and `until` when (until is excluded).
+        With `follow` it stays, and gives what comes. Goes on where a node dies, without gap or repeat.
+        """
+        wanted = Wanted(
+            session=_id_of(session),
+            events=events,
+            variable=variable,
+            principal=principal,
+            tool=tool,
+            worker=worker,
+            node=node,
+            since=since,
+            until=until,
+            call_id=call_id,
+            request_id=request_id,
+            start=start,
+            end=end,
+            limit=limit,
+            follow=follow,
+        )
+        return Log(self._sender, LogState(wanted))
 
     # --- pools ---
 

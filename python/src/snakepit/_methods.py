@@ -28,6 +28,7 @@ INDEX: Final = "x-snakepit-index"
 BRIDGE: Final = "snakepit.bridge.BridgeService"
 SESSIONS: Final = "snakepit.session.v1.Sessions"
 CLUSTER: Final = "snakepit.cluster.v1.Cluster"
+AUDIT: Final = "snakepit.cluster.v1.Audit"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ EXPORT_SESSION: Final = Method(
 IMPORT_SESSION: Final = Method(
     "ImportSession", sessions.ImportSessionRequest, sessions.ImportSessionResponse, service=SESSIONS
 )
+
+READ_EVENTS: Final = Method("ReadEvents", cluster.ReadEventsRequest, cluster.StoredEvent, service=AUDIT)
 
 LIST_SESSIONS: Final = Method(
     "ListSessions", cluster.ListSessionsRequest, cluster.ListSessionsResponse, service=CLUSTER

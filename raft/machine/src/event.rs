@@ -361,6 +361,35 @@ pub struct Past {
 }
 
 impl Payload {
+    /// Names of all events; see [`Self::name`].
+    pub const NAMES: [&'static str; 25] = [
+        "SessionCreated",
+        "SessionTouched",
+        "SessionDeleted",
+        "SessionExpired",
+        "VariableRegistered",
+        "VariableSet",
+        "VariableDeleted",
+        "VariableRolledBack",
+        "VariableAccessSet",
+        "DependencyAdded",
+        "DependencyRemoved",
+        "OptimizationStarted",
+        "OptimizationStopped",
+        "ProgramPut",
+        "ProgramDeleted",
+        "ProgramExpired",
+        "ToolsRegistered",
+        "PoolPut",
+        "PoolRemoved",
+        "WorkerBound",
+        "WorkerUnbound",
+        "CallStarted",
+        "CallEnded",
+        "CallChunksPut",
+        "CallsRecorded",
+    ];
+
     /// Name of the event, as in the log.
     pub fn name(&self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use snakepit_machine::*;
 use super::payload::EntryPayload;
 use super::*;
 use crate::traits::{EntryId, LogEntry, MembershipRecord, NodeAddress, VoteRecord};
+use crate::tree::{Frontier, Place};
 
 fn golden<T: PartialEq + Debug>(
     name: &str,
@@ -707,6 +708,14 @@ fn golden_keys() {
         |position| keys::position::encode(*position).to_vec(),
         |bytes| keys::position::decode(bytes).unwrap(),
     );
+    let place = Place {
+        level: 16,
+        index: 258,
+    };
+    let encode = |place: &Place| keys::tree::encode(*place).to_vec();
+    golden("key_tree", &place, encode, |bytes| {
+        keys::tree::decode(bytes).unwrap()
+    });
     let event = (id(), 258);
     let encode = |event: &(String, u64)| keys::session_event::encode(&event.0, event.1).unwrap();
     golden("key_session_event", &event, encode, |bytes| {
@@ -770,6 +779,10 @@ fn golden_marks() {
     let chain = meta::ChainMeta {
         position: 70_000,
         hash: [7; 32],
+        tree: (0..3).fold(Frontier::default(), |mut tree, leaf| {
+            tree.push([leaf; 32], |_, _| {});
+            tree
+        }),
     };
     golden(
         "meta_chain",

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Kind};
+use super::stored_event::chain;
 use crate::error::CodecError;
 use crate::traits::{EntryId, MembershipRecord, VoteRecord};
+use crate::tree::{Frontier, Hash, Place, leaf_hash};
 
 /// The format of a whole RocksDB instance: which columns it has and what is in them. One byte.
-pub(crate) const FORMAT: u8 = 3;
+pub(crate) const FORMAT: u8 = 4;
 
 /// Key of [`FORMAT`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
@@ -32,11 +34,26 @@ pub(crate) struct AppliedMeta {
     pub membership: MembershipRecord,
 }
 
-/// The last event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The last event, and the tree of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChainMeta {
     pub position: u64,
     pub hash: [u8; 32],
+    pub tree: Frontier,
+}
+
+impl ChainMeta {
+    /// What the next event's hash is.
+    pub(crate) fn next_hash(&self, bytes: &[u8]) -> [u8; 32] {
+        chain(&self.hash, bytes)
+    }
+
+    /// Add the next event, whose hash is [`Self::next_hash`].
+    pub(crate) fn push(&mut self, bytes: &[u8], hash: [u8; 32], told: impl FnMut(Place, &Hash)) {
+        self.position += 1;
+        self.hash = hash;
+        self.tree.push(leaf_hash(bytes), told);
+    }
 }
 
 /// Refuse an instance of another format.

@@ -1,18 +1,20 @@
 //! An event's value in the `events` column: version (1), chain hash (32), the event's bytes (protobuf, which
 //! the hash covers).
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::CodecError;
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 33;
 
-/// The hash of an event: blake3 of the previous event's hash and the stored bytes. The first event follows
-/// [`GENESIS`].
+/// The hash of an event: SHA-256 of the previous event's hash and the stored bytes, so that any standard library
+/// can check it. The first event follows [`GENESIS`].
 pub fn chain(previous: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = Sha256::new();
     hasher.update(previous);
     hasher.update(bytes);
-    *hasher.finalize().as_bytes()
+    hasher.finalize().into()
 }
 
 /// The hash in front of the first event.

@@ -17,6 +17,7 @@ use crate::state_store::head::Published;
 use crate::state_store::{Head, RowsDigest, StoredEvent};
 use crate::sync::lock;
 use crate::traits::{AppliedState, ApplyEntry, SnapshotRef, StateStorage};
+use crate::tree::Hash;
 
 const EVENTS_NAME: &str = "events";
 
@@ -47,6 +48,11 @@ impl MemoryState {
     /// How far it has come.
     pub fn head(&self) -> Head {
         lock(&self.inner).published.head
+    }
+
+    /// Root of the tree of all events.
+    pub fn tree_root(&self) -> Hash {
+        lock(&self.inner).published.tree.root()
     }
 
     /// A copy of all rows.
@@ -87,6 +93,7 @@ impl StateStorage for MemoryState {
             events,
             applied,
             chain,
+            ..
         } = folded;
         inner.rows.commit(changes);
         inner
@@ -147,11 +154,7 @@ impl StateStorage for MemoryState {
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
         let row = replay.rows().head().map_err(unreadable)?;
-        let chain = crate::codec::meta::ChainMeta {
-            position: replay.position(),
-            hash: replay.chain_head(),
-        };
-        let published = Published::new(manifest.state(), chain, &row);
+        let published = Published::new(manifest.state(), replay.chain().clone(), &row);
         let path = self.dir.join(&manifest.id);
         if path != staged {
             if path.exists() {

@@ -21,9 +21,12 @@ pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
 pub(super) const TOOLS: &str = "tools";
 pub(super) const POOLS: &str = "pools";
+pub(super) const TREE: &str = "tree";
+pub(super) const EVENT_BY_CALL: &str = "event_by_call";
+pub(super) const SESSION_POINTS: &str = "session_points";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 11] = [
+pub(super) const ALL: [&str; 14] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
@@ -34,6 +37,9 @@ pub(super) const ALL: [&str; 11] = [
     PROGRAM_DEADLINES,
     TOOLS,
     POOLS,
+    TREE,
+    EVENT_BY_CALL,
+    SESSION_POINTS,
     META,
 ];
 
@@ -124,7 +130,7 @@ fn column(name: &str, cache: &Cache) -> Options {
     }
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_compression_type(DBCompressionType::Lz4);
-    if name == EVENTS {
+    if matches!(name, EVENTS | SESSION_POINTS) {
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
     }
     options.set_block_based_table_factory(&table);
@@ -149,7 +155,7 @@ mod tests {
         drop(db);
         let error = StateDb::open_read_only(dir.path()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let told = "the state has format version 2, this build knows 3; hint: run the release that wrote it";
+        let told = "the state has format version 3, this build knows 4; hint: run the release that wrote it";
         assert!(error.to_string().contains(told), "{error}");
     }
 }

@@ -22,15 +22,24 @@ pub(super) fn commit(db: &StateDb, folded: &Folded) -> io::Result<()> {
     put_rows(db, &mut batch, &folded.changes)?;
     let events = db.column(columns::EVENTS)?;
     let by_session = db.column(columns::EVENT_BY_SESSION)?;
+    let by_call = db.column(columns::EVENT_BY_CALL)?;
     for event in &folded.events {
         let value = stored_event::encode(&event.hash, &event.bytes);
         batch.put_cf(events, keys::position::encode(event.position), value);
+        for call_id in &event.calls {
+            let key = keys::call_event::encode(call_id, event.position)?;
+            batch.put_cf(by_call, key, []);
+        }
         let key = keys::session_event::encode(&event.session_id, event.position)?;
         batch.put_cf(
             by_session,
             key,
             keys::session_event::encode_value(event.revision),
         );
+    }
+    let tree = db.column(columns::TREE)?;
+    for (place, hash) in &folded.nodes {
+        batch.put_cf(tree, keys::tree::encode(*place), hash);
     }
     let marks = db.column(columns::META)?;
     let applied = meta::seal_applied(&(&folded.applied).into())?;

@@ -92,6 +92,12 @@ impl StateDb {
         self.db.write(batch).map_err(rocks("write the state"))
     }
 
+    /// Write one record by itself.
+    pub(crate) fn put(&self, column: &str, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let put = self.db.put_cf(self.column(column)?, key, value);
+        put.map_err(rocks("write the state"))
+    }
+
     /// Flush all columns to disk, together.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let columns = columns::ALL
@@ -119,9 +125,13 @@ impl StateDb {
 
     pub(crate) fn chain(&self) -> io::Result<ChainMeta> {
         let bytes = self.meta(meta::CHAIN_KEY)?;
-        Ok(bytes
+        let chain = bytes
             .map(|bytes| meta::open_chain(&bytes))
             .transpose()?
-            .unwrap_or_default())
+            .unwrap_or_default();
+        if !chain.tree.is_whole() || chain.tree.size() != chain.position {
+            return Err(damaged("the tree is not that of the chain"));
+        }
+        Ok(chain)
     }
 }

@@ -16,7 +16,7 @@ pub struct StoredEvent {
     pub position: u64,
     /// Its bytes, protobuf.
     pub bytes: Vec<u8>,
-    /// blake3 of the previous event's hash and these bytes.
+    /// SHA-256 of the previous event's hash and these bytes.
     pub hash: [u8; 32],
 }
 
@@ -56,19 +56,46 @@ pub(super) fn of_session(
     bytes_max: usize,
 ) -> io::Result<Vec<StoredEvent>> {
     let start = keys::session_event::encode(session_id, position)?;
-    let mut options = ReadOptions::default();
     let (_, prefix) = keys::row_prefix(&snakepit_machine::RowPrefix::Variables(session_id.into()))?;
+    let position_of = |key: &[u8]| Ok(keys::session_event::decode(key)?.1);
+    let index = (columns::EVENT_BY_SESSION, start, prefix);
+    indexed(db, index, position_of, limit, bytes_max)
+}
+
+/// Events of a call from a position on.
+pub(super) fn of_call(
+    db: &StateDb,
+    call_id: &str,
+    position: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> io::Result<Vec<StoredEvent>> {
+    let start = keys::call_event::encode(call_id, position)?;
+    let prefix = keys::call_event::prefix(call_id)?;
+    let position_of = |key: &[u8]| Ok(keys::call_event::decode(key)?.1);
+    let index = (columns::EVENT_BY_CALL, start, prefix);
+    indexed(db, index, position_of, limit, bytes_max)
+}
+
+/// Events whose positions are in the keys of a column, from one key on, as long as keys have a prefix.
+fn indexed(
+    db: &StateDb,
+    (column, start, prefix): (&str, Vec<u8>, Vec<u8>),
+    position_of: impl Fn(&[u8]) -> io::Result<u64>,
+    limit: usize,
+    bytes_max: usize,
+) -> io::Result<Vec<StoredEvent>> {
+    let mut options = ReadOptions::default();
     if let Some(end) = keys::prefix_end(&prefix) {
         options.set_iterate_upper_bound(end);
     }
     let mode = IteratorMode::From(&start, Direction::Forward);
-    let family = db.column(columns::EVENT_BY_SESSION)?;
+    let items = db.raw().iterator_cf_opt(db.column(column)?, options, mode);
     let mut found = Vec::new();
     let mut bytes_found = 0;
-    for item in db.raw().iterator_cf_opt(family, options, mode).take(limit) {
-        let (key, _) = item.map_err(rocks("read a session's events"))?;
-        let (_, position) = keys::session_event::decode(&key)?;
-        let event = at(db, position)?;
+    for item in items.take(limit) {
+        let (key, _) = item.map_err(rocks("read an index of events"))?;
+        let event = at(db, position_of(&key)?)?;
         bytes_found += event.bytes.len();
         found.push(event);
         if bytes_found >= bytes_max {

@@ -2,12 +2,12 @@
 
 use std::io;
 
-use snakepit_machine::{Changes, LogPoint, Outcome, Overlay, Proposal, Rows, RowsError};
+use snakepit_machine::{Changes, LogPoint, Outcome, Overlay, Payload, Proposal, Rows, RowsError};
 
 use crate::codec::meta::ChainMeta;
-use crate::codec::stored_event::chain;
 use crate::error::damaged;
 use crate::traits::{AppliedState, ApplyEntry, ApplyPayload, EntryId};
+use crate::tree::{Hash, Place};
 
 /// An event that is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct NewEvent {
     pub revision: u64,
     pub hash: [u8; 32],
     pub bytes: Vec<u8>,
+    /// The calls that it is of.
+    pub calls: Vec<String>,
 }
 
 /// What entries did.
@@ -24,6 +26,8 @@ pub(crate) struct Folded {
     pub outcomes: Vec<Vec<Outcome>>,
     pub changes: Changes,
     pub events: Vec<NewEvent>,
+    /// Nodes of the tree that are to be stored.
+    pub nodes: Vec<(Place, Hash)>,
     pub applied: AppliedState,
     pub chain: ChainMeta,
 }
@@ -44,6 +48,7 @@ pub(crate) fn fold<R: Rows>(
         overlay: Overlay::new(base),
         chain,
         events: Vec::new(),
+        nodes: Vec::new(),
     };
     let mut applied = applied;
     let mut outcomes = Vec::with_capacity(entries.len());
@@ -64,11 +69,13 @@ pub(crate) fn fold<R: Rows>(
         overlay,
         chain,
         events,
+        nodes,
     } = fold;
     Ok(Folded {
         outcomes,
         changes: overlay.into_changes(),
         events,
+        nodes,
         applied,
         chain,
     })
@@ -92,6 +99,7 @@ struct Fold<R> {
     overlay: Overlay<R>,
     chain: ChainMeta,
     events: Vec<NewEvent>,
+    nodes: Vec<(Place, Hash)>,
 }
 
 impl<R: Rows> Fold<R> {
@@ -127,16 +135,33 @@ impl<R: Rows> Fold<R> {
             )));
         }
         let bytes = snakepit_proto::events::encode(event);
-        let hash = chain(&self.chain.hash, &bytes);
-        self.chain = ChainMeta { position, hash };
+        let nodes = &mut self.nodes;
+        let hash = self.chain.next_hash(&bytes);
+        self.chain.push(&bytes, hash, |place, hash| {
+            if place.is_stored() {
+                nodes.push((place, *hash));
+            }
+        });
         self.events.push(NewEvent {
             position,
             session_id: event.session_id.clone(),
             revision: event.revision,
             hash,
             bytes,
+            calls: calls_of(&event.payload),
         });
         Ok(())
+    }
+}
+
+/// The calls that an event of the journal is of.
+fn calls_of(payload: &Payload) -> Vec<String> {
+    match payload {
+        Payload::CallStarted { call_id, .. }
+        | Payload::CallEnded { call_id, .. }
+        | Payload::CallChunksPut { call_id, .. } => vec![call_id.clone()],
+        Payload::CallsRecorded { calls } => calls.iter().map(|call| call.call_id.clone()).collect(),
+        _ => Vec::new(),
     }
 }
 

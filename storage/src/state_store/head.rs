@@ -2,6 +2,7 @@
 
 use crate::codec::meta::{AppliedMeta, ChainMeta};
 use crate::traits::{AppliedState, EntryId};
+use crate::tree::Frontier;
 
 /// The latest state in a few numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub struct Head {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Published {
     pub head: Head,
+    pub tree: Frontier,
     pub applied: AppliedState,
 }
 
@@ -42,13 +44,18 @@ impl Published {
             sessions: row.sessions,
             pools_position: row.pools_position,
         };
-        Self { head, applied }
+        Self {
+            head,
+            tree: chain.tree,
+            applied,
+        }
     }
 
     pub(crate) fn chain(&self) -> ChainMeta {
         ChainMeta {
             position: self.head.position,
             hash: self.head.chain_head,
+            tree: self.tree.clone(),
         }
     }
 }

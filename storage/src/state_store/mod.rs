@@ -9,8 +9,10 @@ mod events;
 pub(crate) mod fold;
 pub(crate) mod generation;
 pub(crate) mod head;
+mod past;
 mod read;
 mod rows;
+mod tree;
 mod view;
 
 use std::io;
@@ -32,6 +34,7 @@ use crate::traits::{AppliedState, ApplyEntry, SnapshotRef, StateStorage};
 pub use self::digest::{RowBytes, RowsDigest, RowsDigester};
 pub use self::events::StoredEvent;
 pub use self::head::Head;
+pub use self::past::PastSession;
 pub use self::read::StateReader;
 pub use self::rows::{CachedRows, LatestRows};
 pub use self::view::StateView;
@@ -177,6 +180,7 @@ impl StateStorage for StateStore {
         let rows = Through::new(&mut cache, DbRows(&db));
         let folded = fold::fold(rows, before.applied.clone(), before.chain(), entries)?;
         commit::commit(&db, &folded)?;
+        past::keep_points(&db, &folded)?;
         cache.write(&folded.changes);
         let row = if folded.events.is_empty() {
             snakepit_machine::HeadRow {

@@ -49,6 +49,17 @@ impl StateStore {
         events::of_session(&self.db(), session_id, from_position, limit, bytes_max)
     }
 
+    /// Events of a call from a position on: its start, its end, its chunks, or the record of it.
+    pub fn call_events(
+        &self,
+        call_id: &str,
+        from_position: u64,
+        limit: usize,
+        bytes_max: usize,
+    ) -> io::Result<Vec<StoredEvent>> {
+        events::of_call(&self.db(), call_id, from_position, limit, bytes_max)
+    }
+
     /// Position of the first event with at least this revision in the last session of that id; `None` where
     /// there is none yet. Its cost grows with the number of events from there on.
     pub fn position_of_revision(&self, session_id: &str, revision: u64) -> io::Result<Option<u64>> {

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! <dir>/cluster.json        what was launched
+//! <dir>/cluster.key         signs checkpoints of the log
+//! <dir>/cluster.pub         checks them
 //! <dir>/lock                locked while cluster.json is changed
 //! <dir>/node-<i>/node.toml  settings
 //! <dir>/node-<i>/data/      log, state, snapshots
@@ -38,6 +40,14 @@ impl Layout {
 
     pub fn record(&self) -> PathBuf {
         self.dir.join("cluster.json")
+    }
+
+    pub fn signing_key(&self) -> PathBuf {
+        self.dir.join("cluster.key")
+    }
+
+    pub fn verifying_key(&self) -> PathBuf {
+        self.dir.join("cluster.pub")
     }
 
     pub fn lock(&self) -> PathBuf {

@@ -1,12 +1,14 @@
 //! The settings file of each node.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::super::error::CliError;
 use super::layout::Layout;
 use super::record::{NodeRecord, Record};
+use crate::evidence::checkpoint::{SigningKey, origin};
 
 /// An election begins after so many missed heartbeats at least.
 const ELECTION_MIN_HEARTBEATS: u64 = 4;
@@ -19,6 +21,7 @@ struct File<'a> {
     listen: Listen<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raft: Option<Raft>,
+    audit: Audit,
     member: Vec<Member<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pool: Vec<Pool<'a>>,
@@ -36,6 +39,11 @@ struct Listen<'a> {
     client: &'a str,
     peer: &'a str,
     http: &'a str,
+}
+
+#[derive(Serialize)]
+struct Audit {
+    signing_key: String,
 }
 
 #[derive(Serialize)]
@@ -70,6 +78,7 @@ struct Pool<'a> {
 
 /// Write the settings of all nodes.
 pub(crate) fn write(layout: &Layout, record: &Record) -> Result<(), CliError> {
+    make_key(layout, record)?;
     for node in &record.nodes {
         let dir = layout.node(node.id);
         fs::create_dir_all(&dir).map_err(CliError::file("make directory", &dir))?;
@@ -80,19 +89,33 @@ pub(crate) fn write(layout: &Layout, record: &Record) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The key that signs checkpoints, and the one that checks them, unless there is one.
+fn make_key(layout: &Layout, record: &Record) -> Result<(), CliError> {
+    let path = layout.signing_key();
+    if path.exists() {
+        return Ok(());
+    }
+    let failed = |error| CliError::failed(format!("cannot make {}: {error}", path.display()));
+    let key = SigningKey::generate(&origin(&record.cluster_id)).map_err(failed)?;
+    let public = layout.verifying_key();
+    fs::write(&public, key.verifying().to_text() + "\n")
+        .map_err(CliError::file("write", &public))?;
+    key.save(&path).map_err(failed)
+}
+
 fn render(layout: &Layout, record: &Record, node: &NodeRecord) -> Result<String, CliError> {
-    let data_dir = layout.data(node.id);
-    let data_dir = data_dir.to_str().ok_or_else(|| {
-        CliError::usage(format!(
+    let text = |path: PathBuf| match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(CliError::usage(format!(
             "{} is not UTF-8; hint: use another --dir",
-            data_dir.display()
-        ))
-    })?;
+            path.display()
+        ))),
+    };
     let file = File {
         node: Node {
             id: node.id,
             cluster_id: &record.cluster_id,
-            data_dir: data_dir.to_owned(),
+            data_dir: text(layout.data(node.id))?,
         },
         listen: Listen {
             client: &node.client,
@@ -100,6 +123,9 @@ fn render(layout: &Layout, record: &Record, node: &NodeRecord) -> Result<String,
             http: &node.http,
         },
         raft: raft(record),
+        audit: Audit {
+            signing_key: text(layout.signing_key())?,
+        },
         member: record.nodes.iter().map(member).collect(),
         pool: record.pool.iter().map(pool).collect(),
     };
@@ -175,6 +201,9 @@ http = "127.0.0.1:7202"
 heartbeat_interval_ms = 50
 election_timeout_min_ms = 200
 election_timeout_max_ms = 400
+
+[audit]
+signing_key = "/d/cluster.key"
 
 [[member]]
 id = 1

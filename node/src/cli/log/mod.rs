@@ -1,16 +1,23 @@
 //! `snakepit log`: the event log, through a cluster or on the directories of stopped nodes.
 
+pub(super) mod blame;
+mod checkpoint;
 pub(super) mod columns;
 mod export;
+mod filters;
+mod moment;
 mod payload;
+mod prove;
 mod replay;
 mod source;
+mod state;
 mod tail;
 mod verify;
 mod view;
 
 use clap::Subcommand;
 
+pub(super) use self::moment::At;
 use super::error::CliError;
 use super::globals::Context;
 
@@ -24,6 +31,18 @@ pub(crate) enum Verb {
     Export(export::Args),
     /// Print the last events and those that come
     Tail(tail::Args),
+    /// Print what sessions held at a moment
+    State(state::Args),
+    /// Print what changed between two moments
+    Diff(state::DiffArgs),
+    /// Print who wrote the values of a session, through which calls
+    Blame(blame::Args),
+    /// Print the head of the log's Merkle tree, signed
+    Checkpoint(checkpoint::Args),
+    /// Prove that an event is in the tree, or that one tree is the beginning of another
+    Prove(prove::Args),
+    /// Make a key that signs checkpoints
+    Keygen(checkpoint::KeyArgs),
 }
 
 /// The table of verbs.
@@ -33,5 +52,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Verify(args) => verify::run(context, &args).await,
         Verb::Export(args) => export::run(context, &args).await,
         Verb::Tail(args) => tail::run(context, &args).await,
+        Verb::State(args) => state::run(context, &args).await,
+        Verb::Diff(args) => state::diff(context, &args).await,
+        Verb::Blame(args) => blame::run(context, &args).await,
+        Verb::Checkpoint(args) => checkpoint::run(context, &args).await,
+        Verb::Prove(args) => prove::run(context, &args).await,
+        Verb::Keygen(args) => checkpoint::keygen(context, &args),
     }
 }

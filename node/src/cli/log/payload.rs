@@ -414,6 +414,6 @@ fn document(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or(Json::Null)
 }
 
-fn value_json(value: &Value) -> Json {
+pub(super) fn value_json(value: &Value) -> Json {
     serde_json::from_str(&values::to_json_text(value)).unwrap_or(Json::Null)
 }

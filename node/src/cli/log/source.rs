@@ -9,6 +9,8 @@ use snakepit_storage::{DataDir, StateStore};
 
 use super::super::error::CliError;
 use super::super::globals::Context;
+use super::filters::Filters;
+use crate::evidence::filter;
 
 /// Events that are read from a directory at once.
 const BATCH_EVENTS: usize = 1_024;
@@ -36,29 +38,41 @@ pub(crate) struct Selection {
     /// At most so many; 0 for all
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub limit: u64,
+    /// The last position; 0 for no end
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "POSITION"
+    )]
+    pub to: u64,
+    #[command(flatten)]
+    pub filters: Filters,
     /// Data directory of a stopped node, instead of a running cluster
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
 impl Selection {
-    fn query(&self) -> EventQuery {
-        EventQuery {
+    pub(super) fn query(&self) -> Result<EventQuery, CliError> {
+        Ok(EventQuery {
             from: self.from.max(1),
+            to: self.to,
             limit: self.limit,
             session: self.session.clone(),
-            follow: false,
-        }
+            filter: self.filters.filter()?,
+            ..Default::default()
+        })
     }
 }
 
 /// The events that are asked for.
 pub(crate) fn events(context: &Context, args: &Selection) -> Result<Events, CliError> {
     match &args.dir {
-        None => Ok(online(context.client()?.read_events(args.query()))),
+        None => Ok(online(context.client()?.read_events(args.query()?))),
         Some(dir) => {
             let dir = data_dirs(dir)?.swap_remove(0);
-            Ok(offline(open(&dir)?, args.query()))
+            Ok(offline(open(&dir)?, args.query()?))
         }
     }
 }
@@ -76,13 +90,17 @@ pub(crate) fn offline(state: StateStore, query: EventQuery) -> Events {
         query.limit
     };
     let batches = stream::unfold((query.from.max(1), limit), move |(from, left)| {
-        let batch = read(&state, &query.session, from, left);
+        let batch = if left == 0 {
+            Ok(Vec::new())
+        } else {
+            read(&state, &query, from)
+        };
+        let query = query.clone();
         async move {
-            match batch {
-                Ok(batch) => {
-                    let next = batch.last()?.position + 1;
-                    let left = left - batch.len() as u64;
-                    Some((batch.into_iter().map(Ok).collect::<Vec<_>>(), (next, left)))
+            match batch.and_then(|batch| wanted(&query, batch, left)) {
+                Ok((events, next, left)) => {
+                    let events: Vec<_> = events.into_iter().map(Ok).collect();
+                    Some((events, (next?, left)))
                 }
                 // One error, and the end.
                 Err(error) => Some((vec![Err(error)], (u64::MAX, 0))),
@@ -92,22 +110,38 @@ pub(crate) fn offline(state: StateStore, query: EventQuery) -> Events {
     Box::pin(batches.map(stream::iter).flatten())
 }
 
-fn read(
-    state: &StateStore,
-    session: &str,
-    from: u64,
+/// Of what was read what is asked for; where to go on, if anywhere, and how many more are wanted.
+fn wanted(
+    query: &EventQuery,
+    mut batch: Vec<StoredEvent>,
     left: u64,
-) -> Result<Vec<StoredEvent>, CliError> {
-    let limit = usize::try_from(left)
-        .unwrap_or(usize::MAX)
-        .min(BATCH_EVENTS);
-    if limit == 0 {
-        return Ok(Vec::new());
+) -> Result<(Vec<StoredEvent>, Option<u64>, u64), CliError> {
+    let next = batch.last().map(|event| event.position + 1);
+    if query.to > 0 {
+        batch.retain(|event| event.position <= query.to);
     }
-    let found = if session.is_empty() {
-        state.events(from, limit, BATCH_BYTES)
+    if !filter::is_open(&query.filter) {
+        let mut passing = Vec::with_capacity(batch.len());
+        for stored in batch {
+            if filter::passes(&query.filter, &super::view::decode(&stored)?) {
+                passing.push(stored);
+            }
+        }
+        batch = passing;
+    }
+    batch.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+    let left = left - batch.len() as u64;
+    let next = next.filter(|next| query.to == 0 || *next <= query.to);
+    Ok((batch, next, left))
+}
+
+fn read(state: &StateStore, query: &EventQuery, from: u64) -> Result<Vec<StoredEvent>, CliError> {
+    let found = if !query.journal_of.is_empty() {
+        state.call_events(&query.journal_of, from, BATCH_EVENTS, BATCH_BYTES)
+    } else if !query.session.is_empty() {
+        state.session_events(&query.session, from, BATCH_EVENTS, BATCH_BYTES)
     } else {
-        state.session_events(session, from, limit, BATCH_BYTES)
+        state.events(from, BATCH_EVENTS, BATCH_BYTES)
     };
     let found = found.map_err(CliError::failed)?.into_iter();
     Ok(found

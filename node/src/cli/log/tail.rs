@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::super::error::CliError;
 use super::super::globals::Context;
 use super::columns::Columns;
+use super::filters::Filters;
 use super::source::online;
 use super::view;
 
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     /// The first position [default: ten before the end]
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
+    #[command(flatten)]
+    filters: Filters,
     /// End after so many; 0 for never
     #[arg(long, default_value_t = 0, value_name = "N")]
     limit: u64,
@@ -49,6 +52,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         limit: args.limit,
         session: args.session.clone(),
         follow: true,
+        filter: args.filters.filter()?,
+        ..Default::default()
     };
     let mut events = online(client.read_events(query));
     let mut columns = Columns::new(view::HEADERS);

@@ -1,7 +1,7 @@
 //! `snakepit log verify`: the events of each node, folded again, must give what the node serves, and nodes
 //! must agree.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -14,6 +14,7 @@ use super::super::error::{CliError, FAILED, UNAVAILABLE};
 use super::super::globals::Context;
 use super::super::output::{Cell, Tone, hex, note, short_hash};
 use super::source::{self, Events};
+use crate::evidence::checkpoint::{Checkpoint, VerifyingKey};
 
 /// Time for a node to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,6 +24,36 @@ pub(crate) struct Args {
     /// Data directory of a stopped node, or the directory of a stopped local cluster; may be repeated
     #[arg(long, value_name = "DIR")]
     dir: Vec<PathBuf>,
+    /// A signed checkpoint that the logs must agree with
+    #[arg(long, value_name = "FILE", requires = "key")]
+    checkpoint: Option<PathBuf>,
+    /// The key that has signed it: its text, or a file with it
+    #[arg(long, value_name = "KEY", requires = "checkpoint")]
+    key: Option<String>,
+}
+
+impl Args {
+    /// The checkpoint, if there is one.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, CliError> {
+        let (Some(path), Some(key)) = (&self.checkpoint, &self.key) else {
+            return Ok(None);
+        };
+        let text = match Path::new(key).exists() {
+            true => std::fs::read_to_string(key).map_err(CliError::file("read", Path::new(key)))?,
+            false => key.clone(),
+        };
+        let key = VerifyingKey::parse(text.trim()).map_err(|error| {
+            CliError::usage(format!(
+                "{text}: {error}; hint: give the key that `snakepit log checkpoint` tells"
+            ))
+        })?;
+        let note = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
+        let opened = Checkpoint::open(&note, &key);
+        opened.map(Some).map_err(|error| {
+            CliError::failed(format!("{}: {error}", path.display()))
+                .hint("take the checkpoint, and the key, from where you trust them")
+        })
+    }
 }
 
 /// What a node serves, at one position.
@@ -30,6 +61,8 @@ pub(crate) struct Args {
 struct Served {
     position: u64,
     chain_head: Vec<u8>,
+    /// Of the tree of all events.
+    root: Vec<u8>,
     rows_digest: Vec<u8>,
     rows: u64,
 }
@@ -55,6 +88,7 @@ struct Verdict {
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> {
+    let checkpoint = args.checkpoint()?;
     let found = if args.dir.is_empty() {
         online(context).await?
     } else {
@@ -68,7 +102,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
     let mut verdicts = Vec::new();
     for subject in found {
         verdicts.push(match subject {
-            Ok(subject) => verify(subject, common).await,
+            Ok(subject) => verify(subject, common, checkpoint.as_ref()).await,
             Err(verdict) => verdict,
         });
     }
@@ -137,9 +171,11 @@ async fn ask(client: Client) -> Result<Subject, CliError> {
         0 => Box::pin(futures_util::stream::empty()) as Events,
         _ => source::online(client.read_events(query)),
     };
+    let head = client.checkpoint(digest.position).await?;
     let served = Served {
         position: digest.position,
         chain_head: digest.chain_head.to_vec(),
+        root: head.root.to_vec(),
         rows_digest: digest.rows_digest.to_vec(),
         rows: digest.rows,
     };
@@ -156,12 +192,14 @@ fn offline(dirs: &[PathBuf]) -> Result<Vec<Result<Subject, Verdict>>, CliError> 
     for dir in dirs {
         for dir in source::data_dirs(dir)? {
             let state = source::open(&dir)?;
+            let (_, root) = state.tree_head();
             let served = state.with_view(|view| {
                 let (position, chain_head) = view.chain_head()?;
                 let digest = view.rows_digest()?;
                 Ok::<_, std::io::Error>(Served {
                     position,
                     chain_head: chain_head.to_vec(),
+                    root: root.to_vec(),
                     rows_digest: digest.hash.to_vec(),
                     rows: digest.rows,
                 })
@@ -179,14 +217,14 @@ fn offline(dirs: &[PathBuf]) -> Result<Vec<Result<Subject, Verdict>>, CliError> 
 }
 
 /// Replay a node's events and hold the result against what it serves.
-async fn verify(subject: Subject, common: u64) -> Verdict {
+async fn verify(subject: Subject, common: u64, checkpoint: Option<&Checkpoint>) -> Verdict {
     let Subject {
         name,
         served,
         events,
     } = subject;
     let mut common_hash = None;
-    let fault = replay(&served, events, common, &mut common_hash)
+    let fault = replay(&served, events, common, checkpoint, &mut common_hash)
         .await
         .err();
     Verdict {
@@ -202,9 +240,16 @@ async fn replay(
     served: &Served,
     mut events: Events,
     common: u64,
+    checkpoint: Option<&Checkpoint>,
     common_hash: &mut Option<Vec<u8>>,
 ) -> Result<(), String> {
     let mut replay = Replay::new();
+    if let Some(checkpoint) = checkpoint.filter(|of| of.size > served.position) {
+        return Err(format!(
+            "the checkpoint is of {} events, the node has {}",
+            checkpoint.size, served.position
+        ));
+    }
     while let Some(stored) = events.next().await {
         let stored = stored.map_err(|error| error.message)?;
         let hash = stored.hash.as_ref().try_into();
@@ -215,6 +260,16 @@ async fn replay(
             hash,
         };
         replay.feed(&event).map_err(|error| error.to_string())?;
+        if let Some(of) = checkpoint.filter(|of| of.size == replay.position())
+            && replay.tree_root() != of.root
+        {
+            return Err(format!(
+                "the first {} events are not those of the checkpoint: their root is {}, it says {}",
+                of.size,
+                hex(&replay.tree_root()),
+                hex(&of.root)
+            ));
+        }
         if replay.position() == common {
             *common_hash = Some(hash.to_vec());
         }
@@ -227,6 +282,9 @@ async fn replay(
     }
     if replay.chain_head()[..] != served.chain_head {
         return Err("the chain head that is served is not that of the log".into());
+    }
+    if replay.tree_root()[..] != served.root {
+        return Err("the tree that is served is not that of the log".into());
     }
     let digest = replay.rows_digest().map_err(|error| error.to_string())?;
     if digest.hash[..] != served.rows_digest || digest.rows != served.rows {
@@ -276,6 +334,7 @@ fn print(context: &Context, verdicts: &[Verdict]) -> Result<(), CliError> {
             Cell::text(&verdict.name),
             Cell::number(verdict.served.position),
             hash(&verdict.served.chain_head),
+            hash(&verdict.served.root),
             Cell::number(verdict.served.rows),
             hash(&verdict.served.rows_digest),
             match &verdict.fault {
@@ -291,6 +350,7 @@ fn print(context: &Context, verdicts: &[Verdict]) -> Result<(), CliError> {
                 "node": verdict.name,
                 "events": verdict.served.position,
                 "chain_head": hex(&verdict.served.chain_head),
+                "root": hex(&verdict.served.root),
                 "rows": verdict.served.rows,
                 "rows_digest": hex(&verdict.served.rows_digest),
                 "ok": verdict.fault.is_none(),
@@ -302,6 +362,7 @@ fn print(context: &Context, verdicts: &[Verdict]) -> Result<(), CliError> {
         "node",
         "events",
         "chain head",
+        "root",
         "rows",
         "rows digest",
         "verdict",
@@ -364,6 +425,7 @@ mod tests {
         let served = Served {
             position: 2,
             chain_head: replay.chain_head().to_vec(),
+            root: replay.tree_root().to_vec(),
             rows_digest: digest.hash.to_vec(),
             rows: digest.rows,
         };
@@ -379,6 +441,7 @@ mod tests {
                 events,
             },
             1,
+            None,
         )
         .await
     }

@@ -37,7 +37,7 @@ pub(crate) fn row(event: &Event) -> [String; 7] {
 }
 
 /// A name that was authenticated has a tick.
-fn who(principal: &Principal) -> String {
+pub(super) fn who(principal: &Principal) -> String {
     match (principal.name.as_str(), principal.verified) {
         ("", _) => "-".into(),
         (name, false) => name.into(),

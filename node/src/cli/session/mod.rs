@@ -2,6 +2,7 @@
 
 mod create;
 mod export;
+mod fork;
 mod import;
 mod list;
 mod remove;
@@ -25,6 +26,8 @@ pub(crate) enum Verb {
     Rm(remove::Args),
     /// Write a session as it is at one moment, as JSON
     Export(export::Args),
+    /// Make a new session of one as it was at a moment of the log
+    Fork(fork::Args),
     /// Make a new session of what `export` wrote
     Import(import::Args),
 }
@@ -37,6 +40,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Show(args) => show::run(context, &args).await,
         Verb::Rm(args) => remove::run(context, &args).await,
         Verb::Export(args) => export::run(context, &args).await,
+        Verb::Fork(args) => fork::run(context, &args).await,
         Verb::Import(args) => import::run(context, &args).await,
     }
 }

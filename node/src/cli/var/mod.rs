@@ -1,6 +1,7 @@
 //! `snakepit var`: typed variables of a session. One file per verb; this one is the table.
 
 mod access;
+mod blame;
 mod depend;
 mod get;
 mod history;
@@ -37,6 +38,8 @@ pub(crate) enum Verb {
     Watch(watch::Args),
     /// Print a variable's versions, the newest first
     History(history::Args),
+    /// Print who wrote a variable's versions, through which calls
+    Blame(blame::Args),
     /// Give a variable the value of an old version, as a new one
     Rollback(rollback::Args),
     /// Let a variable depend on another
@@ -93,6 +96,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Register(args) => register::run(context, args).await,
         Verb::Watch(args) => watch::run(context, args).await,
         Verb::History(args) => history::run(context, &args).await,
+        Verb::Blame(args) => blame::run(context, args).await,
         Verb::Rollback(args) => rollback::run(context, args).await,
         Verb::Depend(args) => depend::run(context, &args).await,
         Verb::Undepend(args) => depend::undo(context, &args).await,

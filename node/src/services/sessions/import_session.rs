@@ -10,6 +10,14 @@ use crate::services::bridge::initialize_session::{session_config, ttl_ms};
 use crate::services::bridge::{misfit, set_variables};
 use crate::services::{Ask, Failure, Node, wire};
 
+/// What a new session says of its origin: the session, and the moment where that was not its last.
+fn imported_from(session_id: &str, position: u64) -> String {
+    match position {
+        0 => session_id.to_owned(),
+        position => format!("{session_id}@{position}"),
+    }
+}
+
 pub(super) async fn answer(
     node: Arc<Node>,
     ask: Ask,
@@ -36,7 +44,7 @@ pub(super) async fn answer(
         config: session_config(&config)?,
         variables: variables(&export)?,
         programs: programs(&export)?,
-        imported_from: export.session_id,
+        imported_from: imported_from(&export.session_id, export.position),
         metadata: export.metadata,
     };
     let (

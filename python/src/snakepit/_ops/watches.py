@@ -28,6 +28,9 @@ INITIAL: Final = "initial_value"
 class WatchState:
     """What one watch has seen. `budget_s` is how long in a row it may be without a node."""
 
+    # The end of the stream is none of the watch.
+    ends: Final = False
+
     def __init__(
         self,
         scope: Scope,

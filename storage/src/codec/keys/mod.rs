@@ -2,6 +2,7 @@
 //! big-endian; a session id in front of something else carries its length (u16), so that a session's rows
 //! share a prefix that no other session's key has; a session id at the end is raw, so that it sorts as text.
 
+pub mod call_event;
 pub mod deadline;
 pub mod log;
 pub mod pool;
@@ -11,6 +12,7 @@ pub mod request;
 pub mod session;
 pub mod session_event;
 pub mod tool;
+pub mod tree;
 pub mod variable;
 
 use snakepit_machine::{RowKey, RowPrefix};

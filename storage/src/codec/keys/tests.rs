@@ -85,6 +85,7 @@ proptest! {
         let _ = session_event::decode_value(&bytes);
         let _ = position::decode(&bytes);
         let _ = log::decode(&bytes);
+        let _ = tree::decode(&bytes);
     }
 }
 

@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use snakepit_proto::cluster::{self, audit_server};
-use snakepit_storage::{StateStore, StoredEvent};
+use snakepit_storage::StateStore;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Failure, Node};
 
-/// Events read at once.
-const READ_EVENTS: usize = 1_024;
-/// Bytes of events read at once.
-const READ_BYTES: usize = 1 << 20;
+mod events;
+mod tree;
+
 /// Messages that wait for the stream at most.
 const AHEAD: usize = 256;
 
@@ -37,10 +36,10 @@ impl audit_server::Audit for AuditService {
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
         let node = self.0.clone();
         let request = request.into_inner();
-        let (events, outgoing) = mpsc::channel(AHEAD);
+        let (to, outgoing) = mpsc::channel(AHEAD);
         tokio::spawn(async move {
-            if let Err(failure) = send_events(&node, request, &events).await {
-                let _ = events.send(Err(node.status(failure))).await;
+            if let Err(failure) = events::send(&node, request, &to).await {
+                let _ = to.send(Err(node.status(failure))).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
@@ -64,6 +63,27 @@ impl audit_server::Audit for AuditService {
         let mut response = digested.await.map_err(|failure| node.status(failure))?;
         response.node_id = node.id();
         Ok(Response::new(response))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<cluster::GetCheckpointRequest>,
+    ) -> Result<Response<cluster::GetCheckpointResponse>, Status> {
+        self.told(tree::checkpoint(&self.0, request.into_inner()).await)
+    }
+
+    async fn prove_inclusion(
+        &self,
+        request: Request<cluster::ProveInclusionRequest>,
+    ) -> Result<Response<cluster::ProveInclusionResponse>, Status> {
+        self.told(tree::inclusion(&self.0, request.into_inner()).await)
+    }
+
+    async fn prove_consistency(
+        &self,
+        request: Request<cluster::ProveConsistencyRequest>,
+    ) -> Result<Response<cluster::ProveConsistencyResponse>, Status> {
+        self.told(tree::consistency(&self.0, request.into_inner()).await)
     }
 
     type ReadRowsStream = Answers<cluster::RowBytes>;
@@ -97,6 +117,14 @@ impl audit_server::Audit for AuditService {
     }
 }
 
+impl AuditService {
+    fn told<T>(&self, answered: Result<T, Failure>) -> Result<Response<T>, Status> {
+        answered
+            .map(Response::new)
+            .map_err(|failure| self.0.status(failure))
+    }
+}
+
 /// A row's key with its column in front, as the digest takes it: unique among all rows.
 fn key_of(row: &snakepit_storage::state_store::RowBytes) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + row.key.len());
@@ -119,65 +147,4 @@ fn digest(state: &StateStore) -> io::Result<cluster::DigestResponse> {
             rows: digest.rows,
         })
     })
-}
-
-/// Send events from a position on, and, where it is asked for, those to come.
-async fn send_events(
-    node: &Node,
-    request: cluster::ReadEventsRequest,
-    to: &mpsc::Sender<Result<cluster::StoredEvent, Status>>,
-) -> Result<(), Failure> {
-    let mut position = request.from_position.max(1);
-    let mut left = if request.limit == 0 {
-        u64::MAX
-    } else {
-        request.limit
-    };
-    let mut applied = node.group.applied_index();
-    loop {
-        applied.borrow_and_update();
-        // What the log holds now; in a session's own log positions jump.
-        let end = node.state.head().position;
-        while position <= end && left > 0 {
-            let session_id = request.session_id.clone();
-            let count = READ_EVENTS.min(usize::try_from(left).unwrap_or(READ_EVENTS));
-            let found = node
-                .blocking(move |state| read(state, &session_id, position, count))
-                .await?;
-            let Some(last) = found.last() else { break };
-            position = last.position + 1;
-            left -= found.len() as u64;
-            for event in found {
-                let message = cluster::StoredEvent {
-                    position: event.position,
-                    event: event.bytes.to_vec().into(),
-                    hash: event.hash.to_vec().into(),
-                };
-                if to.send(Ok(message)).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        if !request.follow || left == 0 {
-            return Ok(());
-        }
-        position = position.max(end + 1);
-        tokio::select! {
-            () = to.closed() => return Ok(()),
-            changed = applied.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
-}
-
-fn read(
-    state: &StateStore,
-    session_id: &str,
-    from: u64,
-    count: usize,
-) -> io::Result<Vec<StoredEvent>> {
-    if session_id.is_empty() {
-        state.events(from, count, READ_BYTES)
-    } else {
-        state.session_events(session_id, from, count, READ_BYTES)
-    }
 }

@@ -43,6 +43,7 @@ async fn may(node: &Calls, who: &str) -> (bool, bool, bool) {
     };
     let export = ExportSessionRequest {
         session_id: "s".into(),
+        ..Default::default()
     };
     let reads = vec![
         code(bridge.get_variable(with(get("s", "x"), &said)).await),

@@ -15,6 +15,7 @@ const SAID: [(&str, &str); 2] = [(ARRAYS, "raw"), (PRINCIPAL, "alice")];
 async fn export(node: &Calls, session: &str) -> SessionExport {
     let asked = ExportSessionRequest {
         session_id: session.into(),
+        ..Default::default()
     };
     node.sessions
         .clone()
@@ -210,6 +211,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
         .clone()
         .export_session(ExportSessionRequest {
             session_id: "s".into(),
+            ..Default::default()
         })
         .await;
     refused(told, Code::PermissionDenied, "may not read variable float");

@@ -50,6 +50,7 @@ async fn each_kind_of_change_over_a_dead_leader_and_a_restart_of_all() {
         .unwrap();
     let export = ExportSessionRequest {
         session_id: "given".into(),
+        ..Default::default()
     };
     let export = nodes[0]
         .sessions

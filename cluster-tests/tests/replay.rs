@@ -93,6 +93,7 @@ async fn some(random: &mut StdRng, nodes: &[Calls]) -> Change {
             // A copy of what is there now, where something is.
             let asked = ExportSessionRequest {
                 session_id: session.into(),
+                ..Default::default()
             };
             let told = nodes[random.random_range(0..3)]
                 .sessions

@@ -33,7 +33,7 @@ impl State {
         }
         let at = match &ticket.wanted {
             Wanted::Only(id, waits) => self.place_at(id, *waits)?,
-            _ if !self.queue.is_empty() => None,
+            _ if !self.queue.is_empty() && !self.mixed => None,
             _ => self.pick(&ticket, now),
         };
         if at.is_none() && self.queued() >= self.settings.queue_max {
@@ -153,14 +153,19 @@ impl State {
     }
 
     /// The worker for a call: the one it wants while that is free, else the one with the most free slots, else
-    /// the shortest line of quick calls. Tainted ones only where there is no other.
+    /// the shortest line of quick calls. Tainted ones only where there is no other; where workers differ, those
+    /// that have the tool, if any has.
     pub(super) fn pick(&self, ticket: &Ticket, now: Instant) -> Option<usize> {
+        let tool = &ticket.context.tool;
+        let choosy = self.mixed && self.workers.iter().any(|worker| worker.knows(tool));
+        let knows = |at: usize| !choosy || self.workers[at].knows(tool);
         if let Wanted::Rather(id) = &ticket.wanted
             && let Some(at) = self
                 .workers
                 .iter()
                 .position(|worker| worker.id == *id && worker.free() > 0)
             && !self.workers[at].tainted(now)
+            && knows(at)
         {
             return Some(at);
         }
@@ -172,7 +177,8 @@ impl State {
                 .workers
                 .iter()
                 .any(|worker| worker.open() && !worker.tainted(now));
-        let eligible = |at: &usize| !(spare_tainted && self.workers[*at].tainted(now));
+        let eligible =
+            |at: &usize| knows(*at) && !(spare_tainted && self.workers[*at].tainted(now));
         let free = (0..self.workers.len())
             .filter(|&at| self.workers[at].free() > 0)
             .filter(eligible)
@@ -238,9 +244,15 @@ impl State {
         if !self.bound.is_empty() {
             self.pump_bound(now, after);
         }
-        while let Some((&key, ticket)) = self.queue.first_key_value() {
+        let mut from = 0;
+        while let Some((&key, ticket)) = self.queue.range(from..).next() {
             let Some(at) = self.pick(ticket, now) else {
-                return;
+                // Where workers differ, one behind may still find the one that it needs.
+                if !self.mixed {
+                    return;
+                }
+                from = key + 1;
+                continue;
             };
             let ticket = self.queue.remove(&key).expect("it was first");
             self.give(at, key, ticket, now, after);

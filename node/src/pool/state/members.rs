@@ -45,6 +45,7 @@ impl State {
         let mut worker = Worker::new(link, id, about, now);
         worker.tainted_until = tainted_until;
         self.workers.push(worker);
+        self.compare_tools();
         let mut after = After::default();
         self.pump(now, &mut after);
         after
@@ -121,6 +122,7 @@ impl State {
             return after;
         };
         let worker = self.workers.swap_remove(at);
+        self.compare_tools();
         self.forsake(&worker.id, &mut after);
         for (call, running) in worker.running {
             let not_begun = drained || !running.sent;
@@ -128,6 +130,13 @@ impl State {
         }
         self.pump(now, &mut after);
         after
+    }
+
+    fn compare_tools(&mut self) {
+        self.mixed = self
+            .workers
+            .windows(2)
+            .any(|pair| pair[0].about.tools != pair[1].about.tools);
     }
 
     /// Nobody waits any more for a worker that takes no more calls.

@@ -72,6 +72,8 @@ pub(super) struct State {
     tools: HashMap<String, Tool>,
     circuits: HashMap<String, Circuit>,
     joined: bool,
+    /// Some workers have other tools than others, as while their adapter changes.
+    mixed: bool,
     pub(super) draining: bool,
 }
 
@@ -85,6 +87,7 @@ impl State {
             tools: HashMap::new(),
             circuits: HashMap::new(),
             joined: false,
+            mixed: false,
             draining: false,
         }
     }

@@ -49,8 +49,12 @@ impl Bench {
     }
 
     fn join(&mut self, key: WorkerKey, slots: usize, credits: usize) {
-        let spec = ToolSpec {
-            name: "echo".into(),
+        self.join_with(key, slots, credits, &["echo"]);
+    }
+
+    fn join_with(&mut self, key: WorkerKey, slots: usize, credits: usize, tools: &[&str]) {
+        let spec = |name: &&str| ToolSpec {
+            name: (*name).into(),
             ..Default::default()
         };
         let link = Arc::new(Link::new(key));
@@ -58,10 +62,11 @@ impl Bench {
             .join(
                 link,
                 format!("w{key}"),
-                vec![spec],
+                tools.iter().map(spec).collect(),
                 About {
                     slots,
                     credits,
+                    tools: tools.iter().map(|&name| name.into()).collect(),
                     ..About::default()
                 },
                 None,
@@ -77,16 +82,25 @@ impl Bench {
     }
 
     fn call_for(&mut self, wanted: Wanted, idempotent: bool) -> (u64, Answer, Option<CallError>) {
+        self.call_of("echo", wanted, idempotent)
+    }
+
+    fn call_of(
+        &mut self,
+        tool: &str,
+        wanted: Wanted,
+        idempotent: bool,
+    ) -> (u64, Answer, Option<CallError>) {
         self.next += 1;
         let key = self.next;
         let (reply, answer) = oneshot::channel();
         let context = CallContext {
-            tool: "echo".into(),
+            tool: tool.into(),
             ..Default::default()
         };
         let call = wire::Call {
             sequence: key,
-            tool: "echo".into(),
+            tool: tool.into(),
             ..Default::default()
         };
         let ticket = Ticket {
@@ -437,4 +451,28 @@ fn tokens_split_into_what_they_were_made_of() {
     for bad in ["", "x", &"é".repeat(24), &"+".repeat(48), &"0".repeat(47)] {
         assert_eq!(split_token(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn a_call_goes_to_a_worker_that_has_its_tool() {
+    let mut bench = Bench::new(1, 1, 1);
+    bench.join_with(2, 1, 1, &["echo", "new"]);
+    let on = |bench: &Bench, key: u64| {
+        let has = |worker: &&super::Worker| worker.running.contains_key(&key);
+        bench
+            .state
+            .workers()
+            .iter()
+            .find(has)
+            .map(|worker| worker.key)
+    };
+    let (first, _one, _) = bench.call_of("new", Wanted::Any, false);
+    assert_eq!(on(&bench, first), Some(2));
+    // It waits for the worker that has it, and holds nobody else up.
+    let (second, _two, _) = bench.call_of("new", Wanted::Any, false);
+    assert_eq!(on(&bench, second), None);
+    let (old, _three, _) = bench.call_of("echo", Wanted::Any, false);
+    assert_eq!(on(&bench, old), Some(1));
+    bench.join_with(3, 1, 1, &["echo", "new"]);
+    assert_eq!(on(&bench, second), Some(3));
 }

@@ -1,12 +1,13 @@
 //! A connected worker, and the calls that it has.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snakepit_proto::worker as wire;
 
 use super::super::link::Link;
+use super::super::queries::ANY_TOOL;
 use super::ticket::Ticket;
 use super::{BATCH_BYTES_MAX, BATCH_MAX, CallKey, KEPT_BYTES_MAX, WorkerKey};
 
@@ -32,6 +33,8 @@ pub(in super::super) struct About {
     pub(in super::super) credits: usize,
     pub(in super::super) python_version: String,
     pub(in super::super) gil: bool,
+    /// Names of its tools.
+    pub(in super::super) tools: BTreeSet<String>,
 }
 
 /// A connected worker.
@@ -107,6 +110,11 @@ impl Worker {
 
     pub(super) fn has_room_behind(&self) -> bool {
         self.open() && self.slow == 0 && !self.stalled && self.running.len() < self.about.credits
+    }
+
+    /// Whether it has a tool, or takes every name.
+    pub(super) fn knows(&self, tool: &str) -> bool {
+        self.about.tools.contains(tool) || self.about.tools.contains(ANY_TOOL)
     }
 
     pub(in super::super) fn tainted(&self, now: Instant) -> bool {

@@ -156,6 +156,11 @@ async fn nodes_sign_one_tree_and_what_they_prove_holds() {
     }
     let beyond = client.prove_inclusion(size + 1, 0).await.unwrap_err();
     assert!(beyond.to_string().contains("hint: "), "{beyond}");
+    let beyond = client.checkpoint(size + 1).await.unwrap_err();
+    assert!(
+        beyond.to_string().contains("hint: ask for sizes"),
+        "{beyond}"
+    );
     done(&cluster, &["log", "prove", "3"]);
     done(&cluster, &["log", "prove", "--old", "5"]);
 

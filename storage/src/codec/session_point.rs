@@ -22,8 +22,11 @@ pub fn push(bytes: &mut Vec<u8>, column: RowColumn, key: &[u8], value: &[u8]) {
     }
 }
 
+/// A row: its column, its key, its value.
+pub type PointRow<'a> = (RowColumn, &'a [u8], &'a [u8]);
+
 /// The rows.
-pub fn decode(bytes: &[u8]) -> Result<Vec<(RowColumn, &[u8], &[u8])>, CodecError> {
+pub fn decode(bytes: &[u8]) -> Result<Vec<PointRow<'_>>, CodecError> {
     let short = || CodecError::damaged(WHAT, "it ends too early");
     let (version, mut rest) = bytes.split_first().ok_or_else(short)?;
     if *version != VERSION {

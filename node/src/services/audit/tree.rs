@@ -17,11 +17,12 @@ pub(super) async fn checkpoint(
     request: GetCheckpointRequest,
 ) -> Result<GetCheckpointResponse, Failure> {
     let (size, root, peaks, chain_hash) = read(node, request.size, |state, size| {
+        // First, for it refuses sizes that the log does not have.
+        let root = state.tree_root(size)?;
         let chain_hash = match size {
             0 => [0; 32],
             _ => state.event(size)?.hash,
         };
-        let root = state.tree_root(size)?;
         Ok((size, root, state.tree_peaks(size)?, chain_hash))
     })
     .await?;

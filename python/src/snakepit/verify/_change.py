@@ -97,6 +97,7 @@ def _big_integer(text: str) -> object:
 def _null(truth: bool) -> object:
     if not truth:
         raise Damaged("Value.null_value is false")
+    return None
 
 
 def _array(array: Fields) -> object:
@@ -149,7 +150,9 @@ def _calls(calls: list[Fields]) -> object:
 
 
 def _shown(table: Table, fields: Fields) -> dict[str, object]:
-    return {name: show(fields[field]) for name, (field, show) in table.items()}
+    return {
+        name: fields[field] if show is _same else show(fields[field]) for name, (field, show) in table.items()
+    }
 
 
 def _as(show: Show, names: str) -> Table:
@@ -184,7 +187,11 @@ CHANGES: Final[dict[str, Table]] = {
     | _ACCESS
     | {"constraints": ("constraints_json", document)},
     "VariableSet": _as(_same, "id name") | _VALUE | _METADATA | _VERSION,
-    "VariableRolledBack": _as(_same, "id name") | _VALUE | _METADATA | _VERSION | _as(number, "target_version"),
+    "VariableRolledBack": _as(_same, "id name")
+    | _VALUE
+    | _METADATA
+    | _VERSION
+    | _as(number, "target_version"),
     "VariableDeleted": _as(_same, "id name") | _VERSION,
     "VariableAccessSet": _as(_same, "id name") | _ACCESS,
     "DependencyAdded": _as(_same, "from to kind"),

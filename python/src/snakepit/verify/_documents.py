@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
-Json: TypeAlias = "None | bool | bytes | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | bytes | str | list[Json] | dict[str, Json] | None"
 
 # Levels of a document that is shown, at most.
 DEPTH_MAX: Final = 127
@@ -71,7 +71,7 @@ def document(text: str) -> Json:
         return None
     if text.count("[") + text.count("{") > DEPTH_MAX and _depth(found) > DEPTH_MAX:
         return None
-    return None if "\\u" in text and _has_half(found) else found
+    return None if "\\u" in text and has_half(found) else found
 
 
 def _depth(document: Json) -> int:
@@ -85,7 +85,7 @@ def _depth(document: Json) -> int:
     return deepest
 
 
-def _has_half(document: Json) -> bool:
+def has_half(document: Json) -> bool:
     """Whether a string in it has half of a surrogate pair, which is no character."""
     left = [document]
     while left:
@@ -127,14 +127,14 @@ def difference(want: object, got: object, path: str = "") -> str:
                 return f"{_safe(place)} is missing, the bytes say {shown(want[name])}"
             if name not in want:
                 return f"{_safe(place)} is {shown(got[name])}, there is no such field"
-            if not want[name] == got[name]:
+            if want[name] != got[name]:
                 return difference(want[name], got[name], place)
     if isinstance(want, list) and isinstance(got, list):
         if len(want) != len(got):
             return f"{_safe(path)} has {len(got)} items, the bytes say {len(want)}"
-        for place, (one, other) in enumerate(zip(want, got, strict=True)):
-            if not one == other:
-                return difference(one, other, f"{path}[{place}]")
+        for index, (one, other) in enumerate(zip(want, got, strict=True)):
+            if one != other:
+                return difference(one, other, f"{path}[{index}]")
     return f"{_safe(path)} is {shown(got)}, the bytes say {shown(want)}"
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
-from . import _note, _wire
-from ._change import number, readable
-from ._documents import Json, NotJson, difference, parse
+from . import _note
+from ._documents import shown
 from ._fault import Fault
 from ._key import Key
 from ._manifest import Manifest
 from ._note import Checkpoint
-from ._schema import EVENT
-from ._text import from_base64
+from ._processes import read_all
 from ._tree import Tree
 
 LINE_BYTES_MAX: Final = 512 * 1024 * 1024
-SPEC_VERSION: Final = "1.0"
+BATCH_LINES_MAX: Final = 256
+BATCH_BYTES_MAX: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Verified:
     """What is known of an export that verifies."""
 
     manifest: Manifest
-    # The checkpoints that were compared, with those that are signed first.
+    # The checkpoints that it agrees with.
     compared: tuple[Wanted, ...]
-    # Up to which position a signature reaches; 0 where none was checked.
+    # Whose signatures were checked, and up to which position they reach.
+    signed_by: str | None
     signed_to: int
 
 
@@ -45,8 +46,10 @@ def verify(
     file: BinaryIO,
     manifest: Manifest,
     key: Key | None = None,
+    *,
     checkpoint: str | None = None,
     old_checkpoint: str | None = None,
+    jobs: int = 1,
 ) -> Verified:
     """Check an export against its manifest, and both against checkpoints. Raises Fault, or Unusable."""
     wanted = []
@@ -58,14 +61,15 @@ def verify(
         if (size := wanted[-1].checkpoint.size) != manifest.last:
             raise Fault(f"the manifest's checkpoint is of size {size}, the export ends at {manifest.last}")
     if key is not None and not wanted:
-        raise Fault("nothing is signed: the manifest has no checkpoint", "get one, and give it with --checkpoint")
+        raise Fault("the manifest has no checkpoint", "get one, and give it with --checkpoint")
     if old_checkpoint is not None:
         wanted.append(Wanted(_note.read(old_checkpoint, "the old checkpoint"), "the old checkpoint"))
     for each in wanted:
         _check_frame(each, manifest, key)
-    _Pass(file, manifest, wanted).run()
-    signed_to = max(each.checkpoint.size for each in wanted) if key is not None else 0
-    return Verified(manifest, tuple(wanted), signed_to)
+    _Pass(file, manifest, wanted, jobs).run()
+    if key is None:
+        return Verified(manifest, tuple(wanted), None, 0)
+    return Verified(manifest, tuple(wanted), key.name, max(each.checkpoint.size for each in wanted))
 
 
 def _check_frame(wanted: Wanted, manifest: Manifest, key: Key | None) -> None:
@@ -94,9 +98,10 @@ def _printable(text: str) -> str:
 class _Pass:
     """One way through the file."""
 
-    def __init__(self, file: BinaryIO, manifest: Manifest, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, file: BinaryIO, manifest: Manifest, wanted: Sequence[Wanted], jobs: int) -> None:
         self._file = file
         self._manifest = manifest
+        self._jobs = jobs
         self._tree = Tree(manifest.first - 1, manifest.frontier)
         self._hash = manifest.previous_hash
         # What is still to be compared, by size.
@@ -110,11 +115,11 @@ class _Pass:
         size, contents = self._lines()
         manifest = self._manifest
         if self._hash != manifest.last_hash:
-            raise Fault(f"the chain ends with {self._hash.hex()}, the manifest says {manifest.last_hash.hex()}")
+            raise Fault(f"the last hash is {self._hash.hex()}, the manifest says {manifest.last_hash.hex()}")
         if (root := self._tree.root()) != manifest.root:
             raise Fault(f"the root is {root.hex()}, the manifest says {manifest.root.hex()}")
-        if size != manifest.bytes:
-            raise Fault(f"the file has {size} bytes, the manifest says {manifest.bytes}")
+        if size != manifest.size:
+            raise Fault(f"the file has {size} bytes, the manifest says {manifest.size}")
         if contents != manifest.sha256:
             raise Fault(f"the file's sha256 is {contents.hex()}, the manifest says {manifest.sha256.hex()}")
 
@@ -132,38 +137,55 @@ class _Pass:
 
     def _lines(self) -> tuple[int, bytes]:
         """Check each event; returns the size of the file and its SHA-256."""
-        file, tree, wanted = self._file, self._tree, self._wanted
-        is_cloud = self._manifest.form == "cloudevents"
-        source = "/" + self._manifest.origin
+        manifest = self._manifest
         contents, size = sha256(), 0
-        for position in range(self._manifest.first, self._manifest.last + 1):
-            line = file.readline(LINE_BYTES_MAX)
-            size += len(line)
-            contents.update(line)
-            try:
-                found = _object(line)
-                data = _bytes(found, "snakepitbytes" if is_cloud else "bytes")
-                want = readable(_wire.decode(EVENT, data))
-            except (Fault, NotJson, _wire.Damaged) as error:
-                raise Fault(str(error), position=position) from None
-            self._hash = sha256(self._hash + data).digest()
-            tree.append(data)
-            if want["position"] != number(position):
-                has = cast(bytes, want["position"]).decode()
-                raise Fault(f"the bytes are of position {has}, not {position}", position=position)
-            if is_cloud:
-                want = _cloud_event(want, source)
-                want["snakepithash"], want["snakepitbytes"] = self._hash.hex(), found["snakepitbytes"]
-            else:
-                want["hash"], want["bytes"] = self._hash.hex(), found["bytes"]
-            if not want == found:
-                raise Fault(difference(want, found), position=position)
-            if position in wanted:
-                for each in wanted.pop(position):
-                    _compare(each, tree.root())
-        if file.read(1):
-            raise Fault(f"the file goes on behind event {self._manifest.last}, the last one of the manifest")
+
+        def batches() -> Iterator[list[bytes]]:
+            nonlocal size
+            left = manifest.last - manifest.first + 1
+            while left:
+                lines = _some_lines(self._file, left)
+                for line in lines:
+                    contents.update(line)
+                    size += len(line)
+                left -= len(lines)
+                yield lines
+
+        source = "/" + manifest.origin if manifest.form == "cloudevents" else None
+        position = manifest.first
+        with closing(read_all(batches(), position, source, self._jobs)) as checked:
+            for batch in checked:
+                for data, shown_hash in batch.events:
+                    self._take(position, data, shown_hash)
+                    position += 1
+                if batch.trouble is not None:
+                    raise Fault(batch.trouble, position=position)
+        if self._file.read(1):
+            raise Fault(f"the file goes on behind event {manifest.last}, the last one of the manifest")
         return size, contents.digest()
+
+    def _take(self, position: int, data: bytes, shown_hash: str) -> None:
+        self._hash = sha256(self._hash + data).digest()
+        if shown_hash != self._hash.hex():
+            text = f"its hash is {shown(shown_hash)}, that of the chain is {self._hash.hex()}"
+            raise Fault(text, position=position)
+        self._tree.append(data)
+        if position in self._wanted:
+            for each in self._wanted.pop(position):
+                _compare(each, self._tree.root())
+
+
+def _some_lines(file: BinaryIO, count: int) -> list[bytes]:
+    """So many lines at most, and at least one, which is empty where the file has ended."""
+    lines: list[bytes] = []
+    size = 0
+    while len(lines) < min(count, BATCH_LINES_MAX) and size < BATCH_BYTES_MAX:
+        line = file.readline(LINE_BYTES_MAX)
+        lines.append(line)
+        size += len(line)
+        if not line:
+            break
+    return lines
 
 
 def _compare(wanted: Wanted, root: bytes) -> None:
@@ -173,41 +195,3 @@ def _compare(wanted: Wanted, root: bytes) -> None:
             f"the root at size {checkpoint.size} is {root.hex()}, {wanted.what} says {checkpoint.root.hex()}",
             "this is not the log that was signed: keep both, and compare with others who have checkpoints",
         )
-
-
-def _object(line: bytes) -> dict[str, Json]:
-    if not line:
-        raise Fault("the file ends in front of it")
-    if not line.endswith(b"\n"):
-        raise Fault("its line does not end")
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        raise Fault("its line is not UTF-8") from None
-    found, end = parse(text)
-    if not isinstance(found, dict) or end != len(text) - 1:
-        raise Fault("its line is not one JSON object")
-    return found
-
-
-def _bytes(found: dict[str, Json], name: str) -> bytes:
-    text = found.get(name)
-    data = from_base64(text) if isinstance(text, str) else None
-    if data is None:
-        raise Fault(f"{name} is missing or no base64")
-    return data
-
-
-def _cloud_event(want: dict[str, object], source: str) -> dict[str, object]:
-    event: dict[str, object] = {
-        "specversion": SPEC_VERSION,
-        "id": cast(bytes, want["position"]).decode(),
-        "source": source,
-        "type": f"snakepit.{want['event']}",
-        "time": want["time"],
-        "datacontenttype": "application/json",
-        "data": want,
-    }
-    if want["session"]:
-        event["subject"] = want["session"]
-    return event

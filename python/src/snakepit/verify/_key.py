@@ -33,9 +33,7 @@ class Key:
                 f"signatures cannot be checked: {error}",
                 "pip install 'cryptography>=42', or leave out --key and check the file alone",
             ) from error
-        own = [
-            each for each in checkpoint.signatures if (each.name, each.key_id) == (self.name, self.key_id)
-        ]
+        own = [each for each in checkpoint.signatures if (each.name, each.key_id) == (self.name, self.key_id)]
         if not own:
             raise Fault(f"{what} is not signed by {self.name}", "check that this is the cluster's key")
         public = Ed25519PublicKey.from_public_bytes(self.public)
@@ -54,7 +52,7 @@ def read(text: str) -> Key:
     name, _, rest = text.strip().partition("+")
     key_id, _, encoded = rest.partition("+")
     data = from_base64(encoded)
-    if not is_name(name) or data is None:
+    if not is_name(name) or not name.isprintable() or data is None:
         raise Unusable("the key cannot be read", _HINT)
     if len(data) != 33 or data[:1] != ED25519:
         raise Unusable("the key is not one of Ed25519", _HINT)

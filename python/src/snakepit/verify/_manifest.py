@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ._documents import Json, NotJson, parse, shown
+from ._documents import Json, NotJson, has_half, parse, shown
 from ._fault import Fault
 from ._note import SIZE_MAX
 from ._text import from_hash
@@ -44,7 +44,7 @@ class Manifest:
     last_hash: bytes
     frontier: tuple[bytes, ...]
     root: bytes
-    bytes: int
+    size: int
     sha256: bytes
     checkpoint: str | None
 
@@ -58,7 +58,7 @@ def read(data: bytes) -> Manifest:
         raise Fault("the manifest is not UTF-8") from None
     except NotJson as error:
         raise Fault(f"the manifest cannot be read: {error}") from None
-    if not isinstance(found, dict) or text[end:] not in {"", "\n"}:
+    if not isinstance(found, dict) or text[end:] not in {"", "\n"} or has_half(found):
         raise Fault("the manifest is not one JSON object")
     for name in FIELDS:
         if name not in found:
@@ -99,7 +99,7 @@ def _fitting(found: dict[str, Json]) -> Manifest:
         last_hash=_hash(found["last_hash"], "last_hash"),
         frontier=tuple(_hash(root, "frontier") for root in frontier),
         root=_hash(found["root"], "root"),
-        bytes=_number(found, "bytes"),
+        size=_number(found, "bytes"),
         sha256=_hash(found["sha256"], "sha256"),
         checkpoint=checkpoint if isinstance(checkpoint, str) else None,
     )

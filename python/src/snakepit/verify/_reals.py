@@ -24,7 +24,7 @@ class Real:
         number = self._number
         if isinstance(other, str):
             special = SPECIAL.get(other)
-            return special is not None and (special == number or (special != special and number != number))
+            return special is not None and (special == number or (math.isnan(special) and math.isnan(number)))
         if not isinstance(other, bytes) or (b"." not in other and b"e" not in other):
             return False
         read = float(other)
@@ -42,18 +42,19 @@ def reals(numbers: tuple[float, ...], is_single: bool) -> list[Real]:
 
 
 def _reads_as_single(text: bytes, read: float, number: float) -> bool:
-    """Whether a float32 is the nearest one to the text; read as a double it may have been rounded once."""
-    if not math.isfinite(read) or number == 0 or not math.isclose(read, number, rel_tol=1e-6, abs_tol=1e-44):
+    """Whether a float32 is the nearest one to the text; `read` is the double that is the nearest."""
+    if number == 0 or (read < 0) != (number < 0):
         return False
-    if (read < 0) != (number < 0):
-        return False
-    bits = int.from_bytes(pack("<f", abs(number)), "little")
-    size = abs(number)
-    below = unpack("<f", (bits - 1).to_bytes(4, "little"))[0]
-    above = unpack("<f", (bits + 1).to_bytes(4, "little"))[0]
+    size, read = abs(number), abs(read)
+    bits = int.from_bytes(pack("<f", size), "little")
+    below, above = unpack("<2f", pack("<2I", bits - 1, bits + 1))
     if above == math.inf:
         above = 2 * size - below
-    # Halves between two float32 are doubles.
-    low, high = Fraction((below + size) / 2), Fraction((above + size) / 2)
+    # Halfway between two float32 is a double.
+    low, high = (below + size) / 2, (above + size) / 2
+    if low < read < high:
+        return True
+    if read not in {low, high}:
+        return False
     exact = abs(Fraction(text.decode()))
-    return low < exact < high or (bits % 2 == 0 and exact in {low, high})
+    return low < exact < high or (bits % 2 == 0 and exact == read)

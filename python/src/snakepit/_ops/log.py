@@ -98,6 +98,7 @@ class Wanted:
 class LogState:
     """What one reading has seen. `budget_s` is how long in a row it may be without a node."""
 
+    # Nothing but what the stream brings; see `WatchState`.
     owes_values: Final = False
 
     def __init__(
@@ -131,10 +132,6 @@ class LogState:
     @property
     def _is_full(self) -> bool:
         return 0 < self._wanted.limit <= self._taken
-
-    def owed(self) -> Any:
-        """Nothing: for watches only."""
-        raise NotImplementedError
 
     def call(self) -> Call[cluster.StoredEvent]:
         """The reading, from where it is."""

@@ -26,6 +26,21 @@ pub fn snakepit() -> PathBuf {
     path
 }
 
+/// An example of the workspace, built with its tests: beside the binary.
+///
+/// # Panics
+///
+/// Where there is none, saying what to run.
+pub fn example(name: &str) -> PathBuf {
+    let beside = snakepit().with_file_name("examples").join(name);
+    assert!(
+        beside.is_file(),
+        "there is no {}; run `cargo build --workspace --examples` first",
+        beside.display()
+    );
+    beside
+}
+
 /// The Python that runs workers: `SNAKEPIT_PYTHON`, else that of the repository's `.venv`.
 ///
 /// # Panics

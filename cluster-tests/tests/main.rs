@@ -4,14 +4,17 @@
 
 mod access;
 mod affinity;
+mod archive;
 mod audit;
 mod command_line;
 mod copies;
 mod crashes;
 mod dependencies;
+mod erasure;
 mod evidence;
 mod expiry;
 mod handover;
+mod integrity;
 mod journal;
 mod once;
 mod optimizations;

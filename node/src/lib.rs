@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod evidence;
+pub mod heal;
 pub mod http;
 pub mod labels;
 pub mod pool;

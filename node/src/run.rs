@@ -13,7 +13,7 @@ use snakepit_proto::cluster::cluster_server::ClusterServer;
 use snakepit_proto::peer::calls_server::CallsServer;
 use snakepit_proto::session::sessions_server::SessionsServer;
 use snakepit_raft::{Group, RaftOptions, Stores};
-use snakepit_storage::identity::DataLock;
+use snakepit_storage::identity::{DataLock, link_archive};
 use snakepit_storage::{Identity, NodeAddress, RaftStore, StateStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
 use crate::evidence::checkpoint::SigningKey;
+use crate::heal;
 use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
@@ -79,7 +80,19 @@ pub async fn node(flags: Flags) -> anyhow::Result<()> {
     telemetry::init_log(&settings.log, settings.node.id)?;
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone()));
-    run(settings, stop).await
+    match run(settings, stop).await? {
+        Ended::Stopped => Ok(()),
+        Ended::ToBeHealed => match heal::begin_anew()? {},
+    }
+}
+
+/// Why a node has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Its state is wrong, and replaced on the next start.
+    ToBeHealed,
 }
 
 async fn signals(stop: CancellationToken) {
@@ -119,7 +132,7 @@ fn signing_key(settings: &Settings) -> anyhow::Result<Option<SigningKey>> {
 }
 
 /// Run a node with these settings until `stop`.
-pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ended> {
     let listeners = Listeners::bind(&settings).await?;
     let metrics = telemetry::Metrics::install()?;
     tokio::spawn(telemetry::upkeep(metrics.clone(), stop.clone()));
@@ -128,6 +141,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let signing_key = signing_key(&settings)?;
     let opened = settings.clone();
     let (lock, stores) = tokio::task::spawn_blocking(move || open(&opened)).await??;
+    if !heal::heal(&settings, &stores, &stop).await? {
+        return Ok(Ended::Stopped);
+    }
     let group = Group::start(settings.node.id, raft_options(&settings), stores.clone()).await?;
     let socket = pool::socket_path(&settings.node.data_dir)?;
     let workers = pool::listen_unix(&socket)
@@ -161,11 +177,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     join(&node).await?;
     tokio::spawn(node.clone().keep_looking(stop.clone()));
     tokio::spawn(node.clone().keep_pools(stop.clone()));
+    tokio::spawn(node.clone().keep_comparing(stop.clone()));
+    tokio::spawn(node.clone().keep_archive(stop.clone()));
     let recorded = CancellationToken::new();
     let recorder = tokio::spawn(node.clone().keep_call_log(recorded.clone()));
 
     let ended = tokio::select! {
-        () = stop.cancelled() => Ok(()),
+        () = stop.cancelled() => Ok(Ended::Stopped),
+        () = node.integrity.wants_healing() => Ok(Ended::ToBeHealed),
         reason = node.group.failed() => Err(anyhow::anyhow!("raft has stopped: {reason}; hint: see the records above")),
         Some(server) = servers.join_next() => Err(match server {
             Ok(Ok(())) => anyhow::anyhow!("a server ended by itself"),
@@ -198,6 +217,7 @@ fn open(settings: &Settings) -> anyhow::Result<(DataLock, Stores)> {
     let dir = &settings.node.data_dir;
     let lock = DataLock::acquire(dir)?;
     Identity::open_or_create(dir, settings.node.id, Some(&settings.node.cluster_id))?;
+    link_archive(dir, &settings.audit.archive_dir)?;
     let stores = Stores {
         log: Arc::new(RaftStore::open(dir)?),
         state: Arc::new(StateStore::open(dir)?),

@@ -359,6 +359,12 @@ KINDS = [
         f'"started":"","started_ms":0,"duration_us":0,"queued_us":0}}]}}',
         {"session_id": "", "revision": 0},
     ),
+    Sample(
+        "EventsArchived",
+        {"events_archived": pb.EventsArchived(first=1, last=300, root=DIGEST, hash=DIGEST[::-1])},
+        f'{{"first":1,"last":300,"root":"{DIGEST.hex()}","hash":"{DIGEST[::-1].hex()}"}}',
+        {"session_id": "", "revision": 0},
+    ),
 ]
 SAMPLES = KINDS + VALUES
 

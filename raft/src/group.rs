@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::error::{InitializeError, RaftError};
 use snakepit_machine::Command;
+use snakepit_proto::peer::copies_server::CopiesServer;
 use snakepit_proto::peer::forward_server::ForwardServer;
 use snakepit_proto::peer::raft_server::RaftServer;
 use snakepit_storage::{NodeAddress, RaftStore, StateStore};
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 
+use crate::copies::CopiesService;
 use crate::expiry;
 use crate::forward::{ForwardService, Forwarder};
 use crate::intake::Intake;
@@ -66,6 +69,7 @@ struct Inner {
     intake: Intake,
     reads: Reads,
     applied: watch::Receiver<u64>,
+    withdrawn: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -148,6 +152,7 @@ impl Group {
                 intake,
                 reads,
                 applied,
+                withdrawn: Arc::default(),
                 stop,
             }),
         })
@@ -175,7 +180,14 @@ impl Group {
             intake: self.inner.intake.clone(),
             reads: self.inner.reads.clone(),
         };
+        let copies = CopiesService {
+            node_id: self.inner.leadership.local(),
+            cluster_id: self.inner.options.cluster_id.clone(),
+            store: self.inner.store.clone(),
+            withdrawn: self.inner.withdrawn.clone(),
+        };
         let mut routes = RoutesBuilder::default();
+        routes.add_service(CopiesServer::new(copies));
         routes.add_service(
             RaftServer::new(raft)
                 .max_decoding_message_size(limit)
@@ -292,6 +304,15 @@ impl Group {
         }
     }
 
+    /// This node's own data is wrong: let nobody copy it, and lead no more. It goes on voting, and keeps entries, which
+    /// are checked by themselves.
+    pub async fn withdraw(&self) {
+        self.inner.withdrawn.store(true, Ordering::Release);
+        if let Some(to) = self.transfer_leader(None).await {
+            tracing::info!(to, "leadership was handed over");
+        }
+    }
+
     /// Returns when raft has stopped by itself, with the reason: the node cannot go on.
     pub async fn failed(&self) -> String {
         let mut metrics = self.inner.raft.metrics();
@@ -364,7 +385,8 @@ fn weight(command: &Command) -> usize {
         Body::EndCall(body) => body.result.len() + CALL_BYTES,
         Body::PutChunks(body) => body.chunks.iter().map(|chunk| chunk.len() + 8).sum(),
         Body::RecordCalls(body) => body.calls.len() * 2 * CALL_BYTES,
-        Body::RemovePool(_)
+        Body::ArchiveEvents(_)
+        | Body::RemovePool(_)
         | Body::BindWorker(_)
         | Body::UnbindWorker(_)
         | Body::DeleteSession(_)

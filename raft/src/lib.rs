@@ -5,6 +5,7 @@
 
 mod clock;
 mod convert;
+mod copies;
 mod error;
 mod expiry;
 mod forward;
@@ -14,6 +15,7 @@ mod leadership;
 mod log;
 mod network;
 mod options;
+mod parts;
 mod proposer;
 mod queue;
 mod reads;
@@ -23,6 +25,7 @@ mod status;
 mod types;
 
 pub use clock::wall_clock_ms;
+pub use copies::{CopyClient, CopyError, TreeHead};
 pub use error::{ProposeError, Proposed, ReadError};
 pub use group::{Group, StartError, Stores};
 pub use log::Log;

@@ -1,19 +1,18 @@
 //! What other nodes ask of this one: appends, votes, snapshots.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use openraft::raft::TransferLeaderRequest;
 use snakepit_proto::peer::{self, raft_server, snapshot_part};
-use snakepit_storage::snapshot::{bytes_received, receive_at};
+use snakepit_storage::snapshot::bytes_received;
 use snakepit_storage::{SnapshotManifest, SnapshotRef, StateStorage};
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::convert::{self, wire};
+use crate::parts;
 use crate::state::State;
 use crate::types::{Snapshot, TypeConfig};
 
@@ -127,17 +126,17 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
         request: Request<Streaming<peer::SnapshotPart>>,
     ) -> Result<Response<peer::SnapshotResult>, Status> {
         let _one = self.receiving.lock().await;
-        let mut parts = request.into_inner();
+        let mut incoming = request.into_inner();
         let Some(peer::SnapshotPart {
             part: Some(snapshot_part::Part::Begin(offer)),
-        }) = parts.message().await?
+        }) = incoming.message().await?
         else {
             return Err(bad("a snapshot begins with its offer"));
         };
         let vote = wire::from_vote(offer.vote).map_err(bad)?;
         let manifest = SnapshotManifest::decode(&offer.manifest).map_err(bad)?;
         let folder = self.store.staging(&manifest.id).map_err(disk)?;
-        receive(&folder, &mut parts).await?;
+        parts::receive(&folder, &mut incoming).await?;
 
         let written = manifest.clone();
         let staged = folder.clone();
@@ -194,33 +193,4 @@ fn missing<S: StateStorage>(
         }
     }
     Ok(wants)
-}
-
-/// Write parts as they come, one file after another.
-async fn receive(folder: &Path, parts: &mut Streaming<peer::SnapshotPart>) -> Result<(), Status> {
-    let mut open: Option<(String, std::fs::File)> = None;
-    while let Some(part) = parts.message().await? {
-        match part.part {
-            Some(snapshot_part::Part::Data(data)) => {
-                let folder = folder.to_owned();
-                let held = open.take();
-                let written = tokio::task::spawn_blocking(move || {
-                    let mut file = match held {
-                        Some((name, file)) if name == data.name => file,
-                        _ => receive_at(&folder, &data.name, data.offset)?,
-                    };
-                    file.write_all(&data.bytes)?;
-                    Ok::<_, std::io::Error>((data.name, file))
-                });
-                open = Some(written.await.map_err(disk)?.map_err(disk)?);
-            }
-            Some(snapshot_part::Part::End(_)) => return Ok(()),
-            Some(snapshot_part::Part::Begin(_)) | None => {
-                return Err(bad("a snapshot has one offer, then data"));
-            }
-        }
-    }
-    Err(Status::aborted(
-        "the snapshot broke off; hint: it is resumed by the next offer",
-    ))
 }

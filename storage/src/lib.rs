@@ -15,6 +15,7 @@ pub mod identity;
 pub mod memory;
 pub mod raft_store;
 pub mod replay;
+mod segment;
 pub mod snapshot;
 pub mod state_store;
 mod sync;

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use snakepit_proto::cluster::{
-    DigestRequest, DigestResponse, GetCheckpointRequest, ProveConsistencyRequest,
-    ProveInclusionRequest, ReadEventsRequest, ReadRowsRequest, RowBytes, audit_client::AuditClient,
+    ArchiveEventsRequest, DigestRequest, DigestResponse, GetCheckpointRequest, ListSegmentsRequest,
+    ProveConsistencyRequest, ProveInclusionRequest, ReadEventsRequest, ReadRowsRequest, RowBytes, audit_client::AuditClient,
 };
+use snakepit_proto::cluster::archive_events_request::Through;
 use tokio::time::sleep;
 use tonic::Streaming;
 
 use crate::call::{MESSAGE_BYTES_MAX, Patience, Repeat};
 use crate::error::Failure;
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Moment};
 
 /// Which events are wanted: all that is given must fit.
 pub use snakepit_proto::cluster::EventFilter;
@@ -21,7 +22,7 @@ pub use snakepit_proto::cluster::EventFilter;
 pub use snakepit_proto::cluster::StoredEvent;
 /// What a node answers about its tree.
 pub use snakepit_proto::cluster::{
-    GetCheckpointResponse, ProveConsistencyResponse, ProveInclusionResponse,
+    GetCheckpointResponse, ProveConsistencyResponse, ProveInclusionResponse, Segment,
 };
 
 /// Waits between attempts at a stream that breaks again and again without an event in between.
@@ -105,6 +106,42 @@ impl Client {
             .call(Repeat::Read, Patience::Whole, request, send)
             .await?
             .value)
+    }
+
+    /// Archive events up to a moment: they go into segments, then out of the stores of all nodes. The segments that
+    /// were made, none where all were archived before.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the log has no such moment.
+    pub async fn archive_events(&self, through: Moment) -> Result<Vec<Segment>, ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel).archive_events(request).await
+        };
+        let request = ArchiveEventsRequest {
+            through: match through {
+                Moment::Now => None,
+                Moment::Position(position) => Some(Through::Position(position)),
+                Moment::TimeMs(time_ms) => Some(Through::TimeMs(time_ms)),
+            },
+        };
+        Ok(self
+            .call(Repeat::Deduplicated, Patience::Whole, request, send)
+            .await?
+            .value
+            .segments)
+    }
+
+    /// A node's id, the segments of the log, and where that node stands with each.
+    pub async fn segments(&self) -> Result<(u64, Vec<Segment>), ClientError> {
+        let send = |channel, request| async move {
+            AuditClient::new(channel).list_segments(request).await
+        };
+        let listed = self
+            .call(Repeat::Read, Patience::Whole, ListSegmentsRequest {}, send)
+            .await?
+            .value;
+        Ok((listed.node_id, listed.segments))
     }
 
     /// Proof that an event is in the tree of the first `size` events, of all where it is 0.

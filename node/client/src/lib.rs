@@ -37,7 +37,7 @@ mod workers;
 pub use answer::Answer;
 pub use audit::{
     EventFilter, EventQuery, EventStream, GetCheckpointResponse, ProveConsistencyResponse,
-    ProveInclusionResponse, RowStream, StoredEvent,
+    ProveInclusionResponse, RowStream, Segment, StoredEvent,
 };
 pub use client::Client;
 pub use cluster::{Page, Tool};

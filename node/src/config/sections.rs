@@ -79,6 +79,11 @@ section! {
     AuditSettings in audit {
         /// File with the Ed25519 key that signs checkpoints, the same on all nodes; without one they are unsigned.
         signing_key: PathBuf = PathBuf::new();
+        /// Time between two comparisons of the log with that of the other nodes, in milliseconds; each also reads some
+        /// events again.
+        compare_interval_ms: u64 = 5_000, 50..=60 * MINUTE_MS;
+        /// Directory of archived events; empty for `archive` in the data directory.
+        archive_dir: PathBuf = PathBuf::new();
     }
 }
 

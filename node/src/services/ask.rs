@@ -51,6 +51,7 @@ pub struct Ask {
 impl Node {
     /// Read a request's metadata.
     pub fn ask(&self, metadata: &MetadataMap) -> Result<Ask, Failure> {
+        self.check_in_service()?;
         let Ok(place) = self.requests.clone().try_acquire_owned() else {
             return Err(Failure::Exhausted(format!(
                 "{} requests are served at once, the limit concurrent_requests_max; hint: back off and retry",

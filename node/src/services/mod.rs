@@ -1,5 +1,6 @@
 //! What a node serves. [`Node`] is what the services share; each service has a file or folder of its own.
 
+mod archive;
 mod ask;
 mod audit;
 mod bridge;
@@ -7,6 +8,7 @@ mod calls;
 mod cluster;
 mod correlation;
 mod history;
+mod integrity;
 mod looks;
 mod peers;
 mod pools;
@@ -22,7 +24,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use snakepit_machine::{Answer, Body, Command, Rejection, Rows, RowsExt, SessionRow};
+use snakepit_machine::{Answer, Body, Command, Origin, Rejection, Rows, RowsExt, SessionRow};
 use snakepit_raft::{Barrier, Consistency, Group, ReadError};
 use snakepit_storage::StateStore;
 use tokio::sync::Semaphore;
@@ -61,6 +63,8 @@ pub struct Node {
     pub labels: Labels,
     /// Signs checkpoints of the log; `None` where it has no key.
     pub signing_key: Option<SigningKey>,
+    /// Whether its data is right.
+    pub integrity: integrity::Integrity,
     /// When it began.
     pub started: Instant,
     requests: Arc<Semaphore>,
@@ -102,6 +106,7 @@ impl Node {
             peers,
             labels,
             signing_key,
+            integrity: integrity::Integrity::default(),
             started: Instant::now(),
             requests,
             calls: route::CallLog::default(),
@@ -118,12 +123,19 @@ impl Node {
 
     /// Propose a change; the index at which its answer is true, and the answer.
     async fn propose(&self, ask: &Ask, body: Body) -> Result<(u64, Answer), Failure> {
+        self.propose_as(ask, (*ask.origin).clone(), body).await
+    }
+
+    /// As [`Self::propose`], as another request than the one that was asked.
+    async fn propose_as(
+        &self,
+        ask: &Ask,
+        origin: Origin,
+        body: Body,
+    ) -> Result<(u64, Answer), Failure> {
         let session_id = body.session_id().to_owned();
         note_session(&session_id);
-        let command = Command {
-            origin: (*ask.origin).clone(),
-            body,
-        };
+        let command = Command { origin, body };
         let proposed = self.group.propose(command, ask.deadline).await?;
         let outcome = proposed.outcome;
         if let Ok(Some(session)) = self.state.cached_rows().session(&session_id) {

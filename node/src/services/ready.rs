@@ -5,6 +5,7 @@ use std::sync::Arc;
 use snakepit_raft::Role;
 
 use super::Node;
+use super::integrity::Standing;
 use crate::http::{Check, ReadyChecks};
 
 /// Answers `/readyz`.
@@ -48,11 +49,24 @@ impl ReadyChecks for Readiness {
                 ok: lag <= LAG_MAX,
                 detail: format!("{applied} of {committed}"),
             },
+            integrity(&self.0.integrity.standing()),
             Check {
                 name: "workers",
                 ok: slow.is_empty(),
                 detail: slow.join("; "),
             },
         ]
+    }
+}
+
+fn integrity(standing: &Standing) -> Check {
+    let detail = match standing {
+        Standing::Right => "as the others have it",
+        Standing::InDoubt(reason) | Standing::Wrong(reason) => reason,
+    };
+    Check {
+        name: "log",
+        ok: *standing == Standing::Right,
+        detail: detail.to_owned(),
     }
 }

@@ -122,6 +122,12 @@ pub(super) fn payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             definition_json: body.definition_json,
             version: body.version,
         },
+        Stored::EventsArchived(body) => Payload::EventsArchived {
+            first: body.first,
+            last: body.last,
+            root: body.root.to_vec(),
+            hash: body.hash.to_vec(),
+        },
         Stored::PoolRemoved(body) => Payload::PoolRemoved {
             name: body.name,
             version: body.version,

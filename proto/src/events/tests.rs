@@ -189,6 +189,14 @@ fn of_pools() -> impl Strategy<Value = Payload> {
         }),
         (".{0,8}", ".{0,8}", any::<u64>())
             .prop_map(|(pool, worker, node)| Payload::WorkerUnbound { pool, worker, node }),
+        any::<([u64; 2], [Vec<u8>; 2])>().prop_map(|([first, last], [root, hash])| {
+            Payload::EventsArchived {
+                first,
+                last,
+                root,
+                hash,
+            }
+        }),
     ]
 }
 

@@ -185,6 +185,17 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             definition_json,
             version,
         }),
+        Payload::EventsArchived {
+            first,
+            last,
+            root,
+            hash,
+        } => Stored::EventsArchived(stored::EventsArchived {
+            first,
+            last,
+            root: root.into(),
+            hash: hash.into(),
+        }),
         Payload::PoolRemoved { name, version } => {
             Stored::PoolRemoved(stored::PoolRemoved { name, version })
         }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from snakepit._ops.pools import Pool, WorkerInfo
     from snakepit._ops.programs import Program
     from snakepit._ops.sessions import SessionInfo
+    from snakepit._ops.subjects import Erasure, Subject
     from snakepit._ops.tools import CallResult, ToolChunk
     from snakepit._optimization import AsyncOptimization, Optimization
     from snakepit._programs import AsyncPrograms, Programs
@@ -53,6 +54,7 @@ __all__ = [
     "Cause",
     "Client",
     "Dependency",
+    "Erasure",
     "LocalCluster",
     "Lock",
     "Log",
@@ -68,6 +70,7 @@ __all__ = [
     "SessionInfo",
     "SnakepitError",
     "StreamChunk",
+    "Subject",
     "ToolChunk",
     "ToolError",
     "ToolStream",
@@ -107,6 +110,7 @@ _HOMES = {
     "LocalCluster": "_local._cluster",
     "Lock": "_variable",
     "Log": "_watch",
+    "Erasure": "_ops.subjects",
     "LogEvent": "_ops.log",
     "Node": "_local._cluster",
     "Optimization": "_optimization",
@@ -117,6 +121,7 @@ _HOMES = {
     "Service": "_serve",
     "Session": "_session",
     "SessionInfo": "_ops.sessions",
+    "Subject": "_ops.subjects",
     "SnakepitError": "errors",
     "StreamChunk": "_chunks",
     "ToolChunk": "_ops.tools",

@@ -14,10 +14,11 @@ from snakepit._attempts import TIMEOUT_S
 from snakepit._client import targets
 from snakepit._codec import Codec
 from snakepit._document import Document
-from snakepit._ops import exchange, pools, sessions, tools
+from snakepit._ops import exchange, pools, sessions, subjects, tools
 from snakepit._ops.log import LogState, Wanted
 from snakepit._ops.pools import Action, Pool, WorkerInfo
 from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.subjects import Erasure, Subject
 from snakepit._ops.tools import Asked, CallResult
 from snakepit._programs import AsyncPrograms
 from snakepit._scope import Call, Scope
@@ -230,12 +231,14 @@ class AsyncClient:
         enable_caching: bool = False,
         cache_ttl_s: int = 0,
         enable_telemetry: bool = False,
+        subject: str = "",
     ) -> AsyncSession:
         """A session that lives `ttl_s` seconds after its last use (the node's default where 0).
 
         One that exists is returned unchanged. With `enable_caching`, nodes answer reads without asking the
         leader, from what is `cache_ttl_s` old at most (5 where 0); with `enable_telemetry` they log each
-        request.
+        request. With a `subject` its values are sealed with that subject's key, until `erase_subject` destroys it;
+        the id begins with `sealed:` then.
         """
         await self._sender.send(
             sessions.create(
@@ -245,6 +248,7 @@ class AsyncClient:
                 enable_caching=enable_caching,
                 cache_ttl_s=cache_ttl_s,
                 enable_telemetry=enable_telemetry,
+                subject=subject,
             )
         )
         return self.session(session_id)
@@ -270,6 +274,17 @@ class AsyncClient:
         """
         wanted = sessions.Filter(pattern, metadata, created_after, created_before, idle_s)
         return self._sender.pages(sessions.listed(wanted, page_size=page_size))
+
+    def subjects(self) -> AsyncIterator[Subject]:
+        """Whose values sealed sessions hold, in the order of their names; asked for as they are read."""
+        return self._sender.pages(subjects.listed())
+
+    async def erase_subject(self, subject: str) -> Erasure:
+        """Destroy the subject's key: nobody can read any more what its sessions have held.
+
+        Raises NotFound where there is no such subject.
+        """
+        return await self._sender.send(subjects.erase(subject))
 
     async def import_session(self, document: Document, session_id: str = "") -> AsyncSession:
         """A new session made of what `AsyncSession.export` gave, under its old id where none is given.

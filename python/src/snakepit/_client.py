@@ -12,10 +12,11 @@ from snakepit import _methods
 from snakepit._codec import Codec
 from snakepit._document import Document
 from snakepit._endpoints import TIMEOUT_S, Endpoints
-from snakepit._ops import exchange, pools, sessions, tools
+from snakepit._ops import exchange, pools, sessions, subjects, tools
 from snakepit._ops.log import LogState, Wanted
 from snakepit._ops.pools import Action, Pool, WorkerInfo
 from snakepit._ops.sessions import SessionInfo
+from snakepit._ops.subjects import Erasure, Subject
 from snakepit._ops.tools import Asked, CallResult
 from snakepit._programs import Programs
 from snakepit._scope import Call, Scope
@@ -231,12 +232,14 @@ class Client:
         enable_caching: bool = False,
         cache_ttl_s: int = 0,
         enable_telemetry: bool = False,
+        subject: str = "",
     ) -> Session:
         """A session that lives `ttl_s` seconds after its last use (the node's default where 0).
 
         One that exists is returned unchanged. With `enable_caching`, nodes answer reads without asking the
         leader, from what is `cache_ttl_s` old at most (5 where 0); with `enable_telemetry` they log each
-        request.
+        request. With a `subject` its values are sealed with that subject's key, until `erase_subject` destroys it;
+        the id begins with `sealed:` then.
         """
         self._sender.send(
             sessions.create(
@@ -246,6 +249,7 @@ class Client:
                 enable_caching=enable_caching,
                 cache_ttl_s=cache_ttl_s,
                 enable_telemetry=enable_telemetry,
+                subject=subject,
             )
         )
         return self.session(session_id)
@@ -271,6 +275,17 @@ class Client:
         """
         wanted = sessions.Filter(pattern, metadata, created_after, created_before, idle_s)
         return self._sender.pages(sessions.listed(wanted, page_size=page_size))
+
+    def subjects(self) -> Iterator[Subject]:
+        """Whose values sealed sessions hold, in the order of their names; asked for as they are read."""
+        return self._sender.pages(subjects.listed())
+
+    def erase_subject(self, subject: str) -> Erasure:
+        """Destroy the subject's key: nobody can read any more what its sessions have held.
+
+        Raises NotFound where there is no such subject.
+        """
+        return self._sender.send(subjects.erase(subject))
 
     def import_session(self, document: Document, session_id: str = "") -> Session:
         """A new session made of what `Session.export` gave, under its old id where none is given.

@@ -130,6 +130,12 @@ EXPORT_SESSION: Final = Method(
 IMPORT_SESSION: Final = Method(
     "ImportSession", sessions.ImportSessionRequest, sessions.ImportSessionResponse, service=SESSIONS
 )
+ERASE_SUBJECT: Final = Method(
+    "EraseSubject", sessions.EraseSubjectRequest, sessions.EraseSubjectResponse, service=SESSIONS
+)
+LIST_SUBJECTS: Final = Method(
+    "ListSubjects", sessions.ListSubjectsRequest, sessions.ListSubjectsResponse, service=SESSIONS
+)
 
 READ_EVENTS: Final = Method("ReadEvents", cluster.ReadEventsRequest, cluster.StoredEvent, service=AUDIT)
 

@@ -10,10 +10,12 @@ use crate::{Limits, Value};
 
 mod bindings;
 mod calls;
+mod log;
 mod pools;
 
 pub use bindings::{BindWorker, UnbindWorker};
 pub use calls::{CALL_OUTCOMES, CallChunks, CallEnd, CallRecord, CallStart, RecordCalls};
+pub use log::ArchiveEvents;
 pub use pools::{PutPool, RemovePool};
 
 /// What one Raft log entry holds: commands, stamped by the leader that proposed them.
@@ -110,6 +112,8 @@ pub enum Body {
     PutChunks(CallChunks),
     /// See [`RecordCalls`].
     RecordCalls(RecordCalls),
+    /// See [`ArchiveEvents`].
+    ArchiveEvents(ArchiveEvents),
 }
 
 impl Body {
@@ -134,7 +138,8 @@ impl Body {
             Self::ExpireProgram(_)
             | Self::PutPool(_)
             | Self::RemovePool(_)
-            | Self::RecordCalls(_) => "",
+            | Self::RecordCalls(_)
+            | Self::ArchiveEvents(_) => "",
             Self::RegisterTools(body) => &body.session_id,
             Self::ImportSession(body) => &body.session_id,
             Self::BindWorker(body) => &body.session_id,

@@ -348,6 +348,17 @@ pub enum Payload {
         /// Which, and how.
         calls: Vec<CallRecord>,
     },
+    /// Old events were sealed in a segment; nodes may move them out of their stores.
+    EventsArchived {
+        /// Position of the first of them.
+        first: u64,
+        /// Position of the last of them.
+        last: u64,
+        /// Root of the Merkle tree of all events up to the last of them, 32 bytes.
+        root: Vec<u8>,
+        /// Hash of the chain at the last of them, 32 bytes.
+        hash: Vec<u8>,
+    },
 }
 
 /// Where earlier versions of a variable are: positions of events, 0 where there is none. Version `v` knows
@@ -362,7 +373,7 @@ pub struct Past {
 
 impl Payload {
     /// Names of all events; see [`Self::name`].
-    pub const NAMES: [&'static str; 25] = [
+    pub const NAMES: [&'static str; 26] = [
         "SessionCreated",
         "SessionTouched",
         "SessionDeleted",
@@ -388,6 +399,7 @@ impl Payload {
         "CallEnded",
         "CallChunksPut",
         "CallsRecorded",
+        "EventsArchived",
     ];
 
     /// Name of the event, as in the log.
@@ -418,6 +430,7 @@ impl Payload {
             Self::CallEnded { .. } => "CallEnded",
             Self::CallChunksPut { .. } => "CallChunksPut",
             Self::CallsRecorded { .. } => "CallsRecorded",
+            Self::EventsArchived { .. } => "EventsArchived",
         }
     }
 }

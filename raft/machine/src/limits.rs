@@ -23,6 +23,8 @@ pub const CALL_EXTRA_BYTES_MAX: u64 = 64 << 10;
 pub const ERROR_TYPE_BYTES_MAX: usize = 1_024;
 /// Bytes of a digest of a call's arguments or result, where there is one.
 pub const DIGEST_BYTES: usize = 32;
+/// Bytes of a hash of the chain, and of a root of the tree.
+pub const HASH_BYTES: usize = 32;
 /// Calls that one record may hold.
 pub const RECORDED_CALLS_MAX: usize = 1_024;
 /// Chunks of a call that are put at once.

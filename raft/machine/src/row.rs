@@ -29,6 +29,8 @@ pub enum RowKey {
     Tool(String, String),
     /// A pool of the cluster, by name.
     Pool(String),
+    /// A segment of archived events, by the position of its first.
+    Segment(u64),
 }
 
 /// All rows of one kind of one session.
@@ -92,6 +94,8 @@ pub enum Row {
     Tool(ToolRow),
     /// For [`RowKey::Pool`].
     Pool(PoolRow),
+    /// For [`RowKey::Segment`].
+    Segment(SegmentRow),
 }
 
 /// What the whole cluster shares.
@@ -113,6 +117,8 @@ pub struct HeadRow {
     pub pools: u64,
     /// Position of the last event of a pool; 0 where there was none. Who keeps an eye on pools compares it.
     pub pools_position: u64,
+    /// Position of the last event that is archived; 0 where none is.
+    pub archived: u64,
 }
 
 /// Kept answers are gathered in epochs. Those of the current epoch and of the one before are there.
@@ -350,4 +356,19 @@ pub struct PoolRow {
     pub created_ms: u64,
     /// When it got its definition, milliseconds since 1970.
     pub updated_ms: u64,
+}
+
+/// A segment of archived events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRow {
+    /// Position of its first event.
+    pub first: u64,
+    /// Position of its last event.
+    pub last: u64,
+    /// Root of the Merkle tree of all events up to its last, 32 bytes.
+    pub root: Vec<u8>,
+    /// Hash of the chain at its last event, 32 bytes.
+    pub hash: Vec<u8>,
+    /// When it was archived, milliseconds since 1970.
+    pub archived_ms: u64,
 }

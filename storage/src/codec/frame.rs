@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     Mark = 49,
     Applied = 50,
     Chain = 51,
+    Segment = 52,
 }
 
 type Config = Configuration<LittleEndian, Varint, Limit<BODY_BYTES_MAX>>;

@@ -312,6 +312,15 @@ fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
             }),
         ),
         (
+            "archive_events",
+            Body::ArchiveEvents(ArchiveEvents {
+                first: 1,
+                last: 300,
+                root: vec![7; 32],
+                hash: vec![8; 32],
+            }),
+        ),
+        (
             "bind_worker",
             Body::BindWorker(BindWorker {
                 session_id: session_id(),
@@ -537,6 +546,7 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 programs: 4,
                 pools: 2,
                 pools_position: 69_000,
+                archived: 300,
             }),
         ),
         (
@@ -621,6 +631,16 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
             }),
         ),
         (
+            "segment",
+            Row::Segment(SegmentRow {
+                first: 1,
+                last: 300,
+                root: vec![7; 32],
+                hash: vec![8; 32],
+                archived_ms: 3,
+            }),
+        ),
+        (
             "pool",
             Row::Pool(PoolRow {
                 name: "pool-1".into(),
@@ -689,6 +709,7 @@ fn golden_keys() {
         ),
         ("tool", RowKey::Tool(id(), "train".into())),
         ("pool", RowKey::Pool("pool-1".into())),
+        ("segment", RowKey::Segment(300)),
     ];
     for (name, key) in keys {
         let (column, _) = keys::row_key(&key).unwrap();

@@ -13,6 +13,7 @@ pub(crate) mod meta;
 pub mod outcome;
 pub mod payload;
 pub mod row;
+pub(crate) mod segment;
 pub mod session_point;
 pub mod stored_event;
 

@@ -7,6 +7,7 @@
 //! <data>/state/current.json   which generation of the state is the valid one
 //! <data>/state/<generation>/  RocksDB: events and rows
 //! <data>/snapshots/<id>/      complete snapshots
+//! <data>/archive/             segments of archived events, or a link to their folder
 //! ```
 
 mod lock;
@@ -58,6 +59,11 @@ impl DataDir {
     /// The snapshots.
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
+    }
+
+    /// Archived events: a folder, or a link to one.
+    pub fn archive(&self) -> PathBuf {
+        self.root.join("archive")
     }
 
     /// The identity.
@@ -283,7 +289,7 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Write a JSON file so that a crash leaves the old one or the new one: temporary name, sync, rename, sync.
-pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     let temporary = path.with_extension("json.tmp");
@@ -295,6 +301,40 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()>
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     sync_dir(parent.unwrap_or(Path::new(".")))
+}
+
+/// Have archived events in a folder elsewhere: `archive` in the data directory becomes a link to it. Nothing where
+/// `target` is empty.
+///
+/// # Errors
+///
+/// `AlreadyExists` where `archive` is a folder that holds something, or a link to another one.
+pub fn link_archive(data: &Path, target: &Path) -> io::Result<()> {
+    if target.as_os_str().is_empty() {
+        return Ok(());
+    }
+    make_dir(target)?;
+    let target = target
+        .canonicalize()
+        .map_err(file("find", target))?;
+    let link = DataDir::new(data).archive();
+    match fs::symlink_metadata(&link) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(file("look at", &link)(error)),
+        Ok(_) if link.canonicalize().is_ok_and(|held| held == target) => return Ok(()),
+        // Fails where something is in it.
+        Ok(found) if found.is_dir() && fs::remove_dir(&link).is_ok() => {}
+        Ok(_) => {
+            let message = format!(
+                "{} is in use, but audit.archive_dir is {}; hint: stop the node, move what is in it there, and remove it",
+                link.display(),
+                target.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+    }
+    std::os::unix::fs::symlink(&target, &link).map_err(file("make", &link))?;
+    sync_dir(data)
 }
 
 /// Make the names in a directory durable.

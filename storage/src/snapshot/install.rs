@@ -7,11 +7,13 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::files::{link_or_copy, sync_file, verify};
 use super::manifest::SnapshotManifest;
 use crate::error::{damaged, file};
 use crate::identity::{make_dir, sync_dir};
+use crate::segment::SegmentFolder;
 use crate::state_store::db::StateDb;
 use crate::state_store::generation::Generation;
 use crate::state_store::head::Published;
@@ -60,6 +62,7 @@ pub(crate) fn prepare(
     staged: &Path,
     state: &Path,
     generation: &Generation,
+    segments: Arc<SegmentFolder>,
     after: &mut dyn FnMut(InstallStep) -> io::Result<()>,
 ) -> io::Result<Prepared> {
     let manifest = SnapshotManifest::read(staged)?;
@@ -85,7 +88,7 @@ pub(crate) fn prepare(
     sync_dir(state)?;
     after(InstallStep::Linked)?;
 
-    let db = StateDb::open(&path)?;
+    let db = StateDb::open(&path, segments)?;
     let published = published(&db).and_then(|published| agree(&manifest, published));
     let published = published.inspect_err(|_| db.mark_replaced())?;
     after(InstallStep::Opened)?;

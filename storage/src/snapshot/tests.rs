@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use snakepit_machine::{Body, Command, CreateSession, Limits, Origin, Proposal};
 
 use super::*;
+use crate::state_store::Older;
 use crate::{ApplyEntry, ApplyPayload, EntryId, SnapshotRef, StateStorage, StateStore};
 
 fn apply(state: &StateStore, index: u64, sessions: std::ops::Range<u64>) {
@@ -144,7 +145,7 @@ fn a_crash_at_any_step_leaves_one_good_state() {
         );
         let staged = to.staging(&fixture.built.id).unwrap();
         receive(&fixture.built.path, &staged, u64::MAX, u64::MAX);
-        let crash = to.install(&staged, &mut |done| match done == step {
+        let crash = to.install(&staged, Older::Refused, &mut |done| match done == step {
             true => Err(io::Error::other("crash")),
             false => Ok(()),
         });

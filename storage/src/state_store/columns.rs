@@ -21,12 +21,13 @@ pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
 pub(super) const TOOLS: &str = "tools";
 pub(super) const POOLS: &str = "pools";
+pub(super) const SEGMENTS: &str = "segments";
 pub(super) const TREE: &str = "tree";
 pub(super) const EVENT_BY_CALL: &str = "event_by_call";
 pub(super) const SESSION_POINTS: &str = "session_points";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 14] = [
+pub(super) const ALL: [&str; 15] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
@@ -37,6 +38,7 @@ pub(super) const ALL: [&str; 14] = [
     PROGRAM_DEADLINES,
     TOOLS,
     POOLS,
+    SEGMENTS,
     TREE,
     EVENT_BY_CALL,
     SESSION_POINTS,
@@ -67,6 +69,7 @@ pub(super) fn of_rows(column: RowColumn) -> &'static str {
         RowColumn::ProgramDeadlines => PROGRAM_DEADLINES,
         RowColumn::Tools => TOOLS,
         RowColumn::Pools => POOLS,
+        RowColumn::Segments => SEGMENTS,
     }
 }
 
@@ -144,6 +147,7 @@ mod tests {
     use super::super::db::StateDb;
     use super::*;
     use crate::codec::meta;
+    use crate::segment::SegmentFolder;
 
     #[test]
     fn an_earlier_state_that_lacks_a_column_is_refused_by_its_format() {
@@ -153,9 +157,12 @@ mod tests {
         db.put_cf(column, meta::FORMAT_KEY, [meta::FORMAT - 1])
             .unwrap();
         drop(db);
-        let error = StateDb::open_read_only(dir.path()).err().unwrap();
+        let segments = SegmentFolder::open_read_only(&dir.path().join("archive")).unwrap();
+        let error = StateDb::open_read_only(dir.path(), segments.into())
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let told = "the state has format version 3, this build knows 4; hint: run the release that wrote it";
+        let told = "the state has format version 4, this build knows 5; hint: run the release that wrote it";
         assert!(error.to_string().contains(told), "{error}");
     }
 }

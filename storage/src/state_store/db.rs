@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{ColumnFamily, DB, WriteBatch};
@@ -10,6 +11,7 @@ use rocksdb::{ColumnFamily, DB, WriteBatch};
 use super::columns;
 use crate::codec::meta::{self, AppliedMeta, ChainMeta};
 use crate::error::{damaged, rocks};
+use crate::segment::SegmentFolder;
 
 /// An open generation. Readers hold on to it while a new one takes its place; the last of them to let go of
 /// one that was replaced removes its folder.
@@ -17,6 +19,7 @@ pub(crate) struct StateDb {
     // Fields are dropped in this order: the instance is closed before its folder goes.
     db: DB,
     folder: Folder,
+    segments: Arc<SegmentFolder>,
 }
 
 struct Folder {
@@ -36,9 +39,9 @@ impl Drop for Folder {
 }
 
 impl StateDb {
-    /// Open the instance in a folder, or make a new one.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let this = Self::around(columns::open(path)?, path);
+    /// Open the instance in a folder, or make a new one; archived events are in segments.
+    pub(crate) fn open(path: &Path, segments: Arc<SegmentFolder>) -> io::Result<Self> {
+        let this = Self::around(columns::open(path)?, path, segments);
         match this.meta(meta::FORMAT_KEY)? {
             Some(found) => meta::check_format("the state", &found)?,
             None => {
@@ -54,16 +57,17 @@ impl StateDb {
         Ok(this)
     }
 
-    pub(crate) fn open_read_only(path: &Path) -> io::Result<Self> {
-        let this = Self::around(columns::open_read_only(path)?, path);
+    pub(crate) fn open_read_only(path: &Path, segments: Arc<SegmentFolder>) -> io::Result<Self> {
+        let this = Self::around(columns::open_read_only(path)?, path, segments);
         let found = this.meta(meta::FORMAT_KEY)?;
         meta::check_format("the state", found.as_deref().unwrap_or_default())?;
         Ok(this)
     }
 
-    fn around(db: DB, path: &Path) -> Self {
+    fn around(db: DB, path: &Path, segments: Arc<SegmentFolder>) -> Self {
         Self {
             db,
+            segments,
             folder: Folder {
                 path: path.to_owned(),
                 replaced: AtomicBool::new(false),
@@ -74,6 +78,11 @@ impl StateDb {
     /// Another generation is the valid one: the folder goes with the last reader.
     pub(crate) fn mark_replaced(&self) {
         self.folder.replaced.store(true, Ordering::Release);
+    }
+
+    /// Where archived events are.
+    pub(crate) fn segments(&self) -> &Arc<SegmentFolder> {
+        &self.segments
     }
 
     pub(crate) fn raw(&self) -> &DB {

@@ -1,11 +1,15 @@
-//! Reading stored events. They are only ever added, so that no view is needed.
+//! Reading stored events. They are only ever added, or moved to a segment, so that no view is needed.
 
 use std::io;
 
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 
+use snakepit_machine::RowsExt as _;
+
 use super::columns;
 use super::db::StateDb;
+use super::fold::unreadable;
+use super::rows::DbRows;
 use crate::codec::{keys, stored_event};
 use crate::error::{damaged, rocks};
 
@@ -20,8 +24,30 @@ pub struct StoredEvent {
     pub hash: [u8; 32],
 }
 
-/// Events from a position on, at most `limit`, until `bytes_max` is passed; at least one where there is one.
+/// Events from a position on, at most `limit`, until `bytes_max` is passed; at least one where there is one. Where
+/// an archived event is the first, none that are not of its segment.
 pub(super) fn from(
+    db: &StateDb,
+    position: u64,
+    limit: usize,
+    bytes_max: usize,
+) -> io::Result<Vec<StoredEvent>> {
+    let position = position.max(1);
+    let found = held(db, position, limit, bytes_max)?;
+    if limit == 0 || found.first().is_some_and(|event| event.position == position) {
+        return Ok(found);
+    }
+    match db.segments().covering(position)? {
+        Some(segment) => segment.events(position, limit, bytes_max),
+        None => {
+            check_not_archived(db, position)?;
+            Ok(found)
+        }
+    }
+}
+
+/// Events from a position on that are in the state itself, as far as none is missing between them.
+fn held(
     db: &StateDb,
     position: u64,
     limit: usize,
@@ -29,7 +55,7 @@ pub(super) fn from(
 ) -> io::Result<Vec<StoredEvent>> {
     let start = keys::position::encode(position);
     let mode = IteratorMode::From(&start, Direction::Forward);
-    let mut found = Vec::new();
+    let mut found: Vec<StoredEvent> = Vec::new();
     let mut bytes_found = 0;
     for item in db
         .raw()
@@ -38,6 +64,12 @@ pub(super) fn from(
     {
         let (key, value) = item.map_err(rocks("read events"))?;
         let event = decode(keys::position::decode(&key)?, &value)?;
+        if found
+            .last()
+            .is_some_and(|last| last.position + 1 != event.position)
+        {
+            break;
+        }
         bytes_found += event.bytes.len();
         found.push(event);
         if bytes_found >= bytes_max {
@@ -135,10 +167,30 @@ pub(super) fn position_of_revision(
 pub(super) fn at(db: &StateDb, position: u64) -> io::Result<StoredEvent> {
     let key = keys::position::encode(position);
     let value = db.raw().get_pinned_cf(db.column(columns::EVENTS)?, key);
-    let Some(value) = value.map_err(rocks("read events"))? else {
-        return Err(damaged(format_args!("event {position} is missing")));
+    if let Some(value) = value.map_err(rocks("read events"))? {
+        return decode(position, &value);
+    }
+    let archived = match db.segments().covering(position)? {
+        Some(segment) => segment.events(position, 1, 0)?.pop(),
+        None => {
+            check_not_archived(db, position)?;
+            None
+        }
     };
-    decode(position, &value)
+    archived.ok_or_else(|| damaged(format_args!("event {position} is missing")))
+}
+
+/// An archived event whose segment is not here is not lost: say where it should be.
+fn check_not_archived(db: &StateDb, position: u64) -> io::Result<()> {
+    let archived = DbRows(db).head().map_err(unreadable)?.archived;
+    if position > archived {
+        return Ok(());
+    }
+    let message = format!(
+        "event {position} is archived, its segment is not in the archive of this node; \
+         hint: ask another node, or wait until this one has got it from there"
+    );
+    Err(io::Error::new(io::ErrorKind::NotFound, message))
 }
 
 fn decode(position: u64, value: &[u8]) -> io::Result<StoredEvent> {

@@ -1,5 +1,6 @@
 //! The state in RocksDB: events and rows, one write for each apply.
 
+mod archive;
 mod cache;
 mod columns;
 mod commit;
@@ -12,6 +13,7 @@ pub(crate) mod head;
 mod past;
 mod read;
 mod rows;
+mod scrub;
 mod tree;
 mod view;
 
@@ -27,10 +29,12 @@ use self::generation::Generation;
 use self::head::Published;
 use self::rows::DbRows;
 use crate::identity::{DataDir, DataLock};
+use crate::segment::SegmentFolder;
 use crate::snapshot::{self, SnapshotFolder};
 use crate::sync::{lock, read, write};
 use crate::traits::{AppliedState, ApplyEntry, SnapshotRef, StateStorage};
 
+pub use self::archive::{SEGMENT_EVENTS_MAX, Sealed, SegmentStanding};
 pub use self::digest::{RowBytes, RowsDigest, RowsDigester};
 pub use self::events::StoredEvent;
 pub use self::head::Head;
@@ -74,7 +78,8 @@ impl StateStore {
         let data = DataDir::new(data);
         let generation = Generation::open(&data.state())?;
         let folder = SnapshotFolder::open(&data.snapshots(), generation.snapshot.as_deref())?;
-        let db = StateDb::open(&generation.path(&data.state()))?;
+        let segments = Arc::new(SegmentFolder::open(&data.archive())?);
+        let db = StateDb::open(&generation.path(&data.state()), segments)?;
         Self::around(data, db, Some(Snapshots { folder, generation }), None)
     }
 
@@ -91,7 +96,8 @@ impl StateStore {
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         };
         let held = DataLock::acquire(data.root())?;
-        let db = StateDb::open_read_only(&generation.path(&data.state()))?;
+        let segments = Arc::new(SegmentFolder::open_read_only(&data.archive())?);
+        let db = StateDb::open_read_only(&generation.path(&data.state()), segments)?;
         Self::around(data, db, None, Some(held))
     }
 
@@ -234,25 +240,42 @@ impl StateStorage for StateStore {
     }
 
     fn install_snapshot(&self, staged: &Path) -> io::Result<SnapshotRef> {
-        self.install(staged, &mut |_| Ok(()))
+        self.install(staged, Older::Refused, &mut |_| Ok(()))
     }
 }
 
+/// Whether a snapshot may take the place of a later state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Older {
+    Refused,
+    Taken,
+}
+
 impl StateStore {
+    /// Put a received snapshot in the place of this state although it may be later: for a state that is wrong. What
+    /// came behind the snapshot is applied again from the Raft log, which must have it; nothing may be applied
+    /// meanwhile.
+    pub fn replace(&self, staged: &Path) -> io::Result<SnapshotRef> {
+        self.install(staged, Older::Taken, &mut |_| Ok(()))
+    }
+
     /// Install with a look in after each step; an error there stands for a crash.
     pub(crate) fn install(
         &self,
         staged: &Path,
+        older: Older,
         after: &mut dyn FnMut(snapshot::InstallStep) -> io::Result<()>,
     ) -> io::Result<SnapshotRef> {
         let mut snapshots = lock(&self.shared.snapshots);
         let snapshots = snapshots.as_mut().ok_or_else(read_only)?;
         let state = self.shared.data.state();
-        let prepared = snapshot::prepare(staged, &state, &snapshots.generation, after)?;
+        let segments = self.db().segments().clone();
+        let prepared =
+            snapshot::prepare(staged, &state, &snapshots.generation, segments, after)?;
         let mut applying = lock(&self.shared.apply);
         applying.clear();
         let before = self.published();
-        if prepared.published.applied.last < before.applied.last {
+        if older == Older::Refused && prepared.published.applied.last < before.applied.last {
             prepared.db.mark_replaced();
             let message = format!(
                 "snapshot {} is older than the state, which is at {:?}",

@@ -1,5 +1,6 @@
 //! `snakepit log`: the event log, through a cluster or on the directories of stopped nodes.
 
+mod archive;
 pub(super) mod blame;
 mod checkpoint;
 pub(super) mod columns;
@@ -41,6 +42,10 @@ pub(crate) enum Verb {
     Checkpoint(checkpoint::Args),
     /// Prove that an event is in the tree, or that one tree is the beginning of another
     Prove(prove::Args),
+    /// Move old events into segments, out of the stores of all nodes
+    Archive(archive::Args),
+    /// Print the segments of archived events
+    Segments,
     /// Make a key that signs checkpoints
     Keygen(checkpoint::KeyArgs),
 }
@@ -57,6 +62,8 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Blame(args) => blame::run(context, &args).await,
         Verb::Checkpoint(args) => checkpoint::run(context, &args).await,
         Verb::Prove(args) => prove::run(context, &args).await,
+        Verb::Archive(args) => archive::run(context, &args).await,
+        Verb::Segments => archive::list(context).await,
         Verb::Keygen(args) => checkpoint::keygen(context, &args),
     }
 }

@@ -110,6 +110,7 @@ pub(super) fn change(payload: &Payload) -> String {
             format!("{name} = {definition} (v{version})")
         }
         Payload::PoolRemoved { name, version } => format!("{name} (v{version})"),
+        Payload::EventsArchived { first, last, .. } => format!("{first} to {last}"),
         Payload::WorkerBound { pool, node, worker } => {
             format!("{pool} to {worker} of node {node}")
         }
@@ -297,6 +298,12 @@ pub(super) fn json(payload: &Payload) -> Json {
             version,
         } => json!({ "name": name, "definition": document(definition_json), "version": version }),
         Payload::PoolRemoved { name, version } => json!({ "name": name, "version": version }),
+        Payload::EventsArchived {
+            first,
+            last,
+            root,
+            hash,
+        } => json!({ "first": first, "last": last, "root": hex(root), "hash": hex(hash) }),
         Payload::WorkerBound { pool, node, worker }
         | Payload::WorkerUnbound { pool, worker, node } => {
             json!({ "pool": pool, "node": node, "worker": worker })

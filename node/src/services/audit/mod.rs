@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Failure, Node};
+use super::{Failure, Node, wire};
 
 mod events;
 mod tree;
@@ -37,6 +37,8 @@ impl audit_server::Audit for AuditService {
         let node = self.0.clone();
         let request = request.into_inner();
         let (to, outgoing) = mpsc::channel(AHEAD);
+        node.check_in_service()
+            .map_err(|failure| node.status(failure))?;
         tokio::spawn(async move {
             if let Err(failure) = events::send(&node, request, &to).await {
                 let _ = to.send(Err(node.status(failure))).await;
@@ -84,6 +86,26 @@ impl audit_server::Audit for AuditService {
         request: Request<cluster::ProveConsistencyRequest>,
     ) -> Result<Response<cluster::ProveConsistencyResponse>, Status> {
         self.told(tree::consistency(&self.0, request.into_inner()).await)
+    }
+
+    async fn archive_events(
+        &self,
+        request: Request<cluster::ArchiveEventsRequest>,
+    ) -> Result<Response<cluster::ArchiveEventsResponse>, Status> {
+        let archived = async {
+            let ask = self.0.ask(request.metadata())?;
+            let through = request.into_inner().through;
+            let (index, response) = self.0.archive_events(&ask, through).await?;
+            Ok(wire::at_index(index, response))
+        };
+        archived.await.map_err(|failure| self.0.status(failure))
+    }
+
+    async fn list_segments(
+        &self,
+        _request: Request<cluster::ListSegmentsRequest>,
+    ) -> Result<Response<cluster::ListSegmentsResponse>, Status> {
+        self.told(self.0.list_segments().await)
     }
 
     type ReadRowsStream = Answers<cluster::RowBytes>;

@@ -21,7 +21,7 @@ class SessionInfo:
     """What the cluster knows of a session; times are wall clock.
 
     `variables`, `tools`, `programs` and `locks` are how many it has; `updates` how many values its variables
-    were given; `revision` counts its events.
+    were given; `revision` counts its events; `subject` is whose key seals its values, empty where none does.
     """
 
     id: str
@@ -38,6 +38,7 @@ class SessionInfo:
     enable_caching: bool = False
     cache_ttl_s: int = 0
     enable_telemetry: bool = False
+    subject: str = ""
 
 
 def create(
@@ -48,6 +49,7 @@ def create(
     enable_caching: bool,
     cache_ttl_s: int,
     enable_telemetry: bool,
+    subject: str,
 ) -> Call[bool]:
     """Make it, or find it; whether it was made."""
     config = pb.SessionConfig(
@@ -56,7 +58,9 @@ def create(
         enable_telemetry=enable_telemetry,
         ttl_seconds=ttl_s,
     )
-    request = pb.InitializeSessionRequest(session_id=session_id, metadata=texts(metadata), config=config)
+    request = pb.InitializeSessionRequest(
+        session_id=session_id, metadata=texts(metadata), config=config, subject=subject
+    )
     return Scope().call(_methods.INITIALIZE_SESSION, request, lambda answer: accepted(answer).created)
 
 
@@ -130,4 +134,5 @@ def _info(answer: pb.GetSessionResponse) -> SessionInfo:
         enable_caching=answer.config.enable_caching,
         cache_ttl_s=answer.config.cache_ttl_seconds,
         enable_telemetry=answer.config.enable_telemetry,
+        subject=answer.subject,
     )

@@ -124,6 +124,13 @@ def _array(array: Fields) -> object:
     return shown
 
 
+def _sealed(sealed: Fields) -> object:
+    return {
+        "__snakepit_sealed__": b64encode(sealed["data"]).decode(),
+        "key_id": sealed["key_id"],
+    }
+
+
 _VALUES: Final[dict[str, Show]] = {
     "float_value": Real,
     "integer_value": number,
@@ -135,6 +142,7 @@ _VALUES: Final[dict[str, Show]] = {
     "map_json": document,
     "list_json": document,
     "array_value": _array,
+    "sealed_value": _sealed,
 }
 
 
@@ -176,7 +184,7 @@ _CALL: Final = (
 CHANGES: Final[dict[str, Table]] = {
     "SessionCreated": _METADATA
     | _as(number, "ttl_ms cache_ttl_ms")
-    | _as(_same, "enable_caching enable_telemetry imported_from"),
+    | _as(_same, "enable_caching enable_telemetry imported_from subject"),
     "SessionTouched": {},
     "SessionDeleted": {},
     "SessionExpired": _as(number, "deadline_ms"),
@@ -217,6 +225,9 @@ CHANGES: Final[dict[str, Table]] = {
     | _as(number, "node duration_us queued_us chunks attempts"),
     "CallChunksPut": _as(_same, "of_session call_id") | _as(number, "batch first") | _as(_chunks, "chunks"),
     "CallsRecorded": _as(_calls, "calls"),
+    "EventsArchived": _as(number, "first last") | _as(_digest, "root hash"),
+    "SubjectPut": _as(_same, "name key_id"),
+    "SubjectErased": _as(_same, "name key_id"),
 }
 _BY_FIELD: Final = {field: (name, CHANGES[name]) for field, name in NAMES.items()}
 

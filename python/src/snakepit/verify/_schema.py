@@ -44,6 +44,9 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         71: ("call_ended", "CallEnded", "payload"),
         72: ("call_chunks_put", "CallChunksPut", "payload"),
         73: ("calls_recorded", "CallsRecorded", "payload"),
+        80: ("events_archived", "EventsArchived", "payload"),
+        81: ("subject_put", "SubjectPut", "payload"),
+        82: ("subject_erased", "SubjectErased", "payload"),
     },
     "Principal": {1: ("name", "string"), 2: ("verified", "bool")},
     "Cause": {
@@ -64,7 +67,9 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         8: ("map_json", "string", "kind"),
         9: ("list_json", "string", "kind"),
         10: ("array_value", "Array", "kind"),
+        11: ("sealed_value", "Sealed", "kind"),
     },
+    "Sealed": {1: ("key_id", "string"), 2: ("data", "bytes")},
     "Array": {1: ("dtype", "string"), 2: ("shape", "many uint64"), 3: ("data", "bytes")},
     "SessionCreated": {
         1: ("metadata", "map string"),
@@ -73,6 +78,7 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         4: ("cache_ttl_ms", "uint64"),
         5: ("enable_telemetry", "bool"),
         6: ("imported_from", "string"),
+        7: ("subject", "string"),
     },
     "SessionTouched": {},
     "SessionDeleted": {},
@@ -186,6 +192,14 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         5: ("chunks", "many bytes"),
     },
     "CallsRecorded": {1: ("calls", "many CallRecord")},
+    "SubjectPut": {1: ("name", "string"), 2: ("key_id", "string")},
+    "SubjectErased": {1: ("name", "string"), 2: ("key_id", "string")},
+    "EventsArchived": {
+        1: ("first", "uint64"),
+        2: ("last", "uint64"),
+        3: ("root", "bytes"),
+        4: ("hash", "bytes"),
+    },
     "CallRecord": {
         1: ("call_id", "string"),
         2: ("session_id", "string"),

@@ -1,6 +1,7 @@
 //! From a command to events, or to a refusal. One file per command; this file is the table.
 
 mod add_dependency;
+mod archive_events;
 mod bind_worker;
 mod call;
 mod create_session;
@@ -114,6 +115,7 @@ pub fn decide<R: Rows>(
         Body::EndCall(body) => end_call::decide(rows, context, body),
         Body::PutChunks(body) => put_chunks::decide(rows, context, body),
         Body::RecordCalls(body) => record_calls::decide(rows, context, body),
+        Body::ArchiveEvents(body) => archive_events::decide(rows, context, body),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod call;
 mod dependency;
+mod log;
 mod optimization;
 mod pool;
 mod program;
@@ -64,6 +65,7 @@ pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> 
         | Payload::CallEnded { .. }
         | Payload::CallChunksPut { .. }
         | Payload::CallsRecorded { .. } => call::journaled(rows, event)?,
+        Payload::EventsArchived { .. } => log::archived(rows, &mut head, event)?,
     }
     requests::keep(rows, &mut head, event)?;
     put_head(rows, head);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use snakepit_machine::{
-    AddDependency, Answer, BINDINGS_PER_SESSION_MAX, BindWorker, Body, CallChunks, CallEnd,
+    AddDependency, Answer, ArchiveEvents, BINDINGS_PER_SESSION_MAX, BindWorker, Body, CallChunks, CallEnd,
     CallRecord, CallStart, Command, CreateSession, DeleteProgram, Event, ExpireProgram,
     ImportSession, ImportedProgram, ImportedVariable, Kept, Limits, MemoryRows, Payload, PutPool,
     PutProgram, RegisterTools, RegisterVariable, RollbackVariable, Row, RowKey, RowsExt,
@@ -165,6 +165,8 @@ fn work() -> impl Strategy<Value = Body> {
             })
         }),
         8 => pool().prop_map(remove_pool),
+        3 => (0..60u64, 0..20u64).prop_map(|(first, more)| archive(first, first + more)),
+        6 => (1..30u64).prop_map(|last| archive(1, last)),
         3 => (session(), bound(), worker(), worker())
             .prop_map(|(session, pool, worker, replaces)| bind(session, pool, worker, replaces)),
         9 => (session(), bound(), worker())
@@ -357,6 +359,7 @@ fn check_rows(rows: &MemoryRows) {
     let mut sessions: BTreeMap<&str, &SessionRow> = BTreeMap::new();
     let (mut deadlines, mut program_deadlines) = (Vec::new(), Vec::new());
     let mut global = Vec::new();
+    let mut archived = 0;
     let mut pools = 0;
     let mut held: BTreeMap<&str, Held<'_>> = BTreeMap::new();
     for (key, row) in rows.iter() {
@@ -402,10 +405,17 @@ fn check_rows(rows: &MemoryRows) {
                 assert!(pool.version > 0 && pool.created_ms <= pool.updated_ms);
                 pools += 1;
             }
+            (RowKey::Segment(first), Row::Segment(segment)) => {
+                assert_eq!((*first, segment.first), (archived + 1, archived + 1));
+                assert!(segment.last >= segment.first);
+                archived = segment.last;
+            }
             (key, row) => panic!("{key:?} holds {row:?}"),
         }
     }
     let head = rows.head().unwrap();
+    assert_eq!(head.archived, archived);
+    assert!(archived == 0 || archived < head.position);
     assert_eq!(head.sessions, sessions.len() as u64);
     assert_eq!(head.pools, pools);
     assert!(head.pools_position <= head.position);
@@ -732,9 +742,24 @@ fn arbitrary_body() -> impl Strategy<Value = Body> {
     )
 }
 
+fn archive(first: u64, last: u64) -> Body {
+    Body::ArchiveEvents(ArchiveEvents {
+        first,
+        last,
+        root: vec![7; 32],
+        hash: vec![8; 32],
+    })
+}
+
 fn arbitrary_work(session_id: String, texts: [String; 5], number: u64) -> Body {
     let [a, b, c, d, e] = texts;
-    match number % 8 {
+    match number % 9 {
+        8 => Body::ArchiveEvents(ArchiveEvents {
+            first: number / 9 % 3,
+            last: number,
+            root: a.into_bytes(),
+            hash: vec![8; 32],
+        }),
         0 => Body::PutPool(PutPool {
             name: a,
             definition_json: b,
@@ -831,7 +856,7 @@ proptest! {
         let left = machine.keys().into_iter().filter(|key| match key {
             RowKey::Head => false,
             RowKey::Request(session, ..) | RowKey::Program(session, _) => !session.is_empty(),
-            RowKey::ProgramDeadline(..) | RowKey::Pool(_) => false,
+            RowKey::ProgramDeadline(..) | RowKey::Pool(_) | RowKey::Segment(_) => false,
             _ => true,
         });
         prop_assert_eq!(left.collect::<Vec<_>>(), vec![]);
@@ -929,6 +954,7 @@ fn the_laws_see_every_event_and_every_refusal() {
         "CallEnded",
         "CallChunksPut",
         "CallsRecorded",
+        "EventsArchived",
         "invalid",
         "not_found",
         "already_exists",

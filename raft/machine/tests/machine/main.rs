@@ -2,6 +2,7 @@
 //! the laws that all sequences of commands keep.
 
 mod access;
+mod archive;
 mod batches;
 mod bindings;
 mod calls;

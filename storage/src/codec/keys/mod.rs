@@ -9,6 +9,7 @@ pub mod pool;
 pub mod position;
 pub mod program;
 pub mod request;
+pub mod segment;
 pub mod session;
 pub mod session_event;
 pub mod tool;
@@ -44,11 +45,13 @@ pub enum RowColumn {
     Tools = 7,
     /// Pools of the cluster by name.
     Pools = 8,
+    /// Segments of archived events by their first position.
+    Segments = 9,
 }
 
 impl RowColumn {
     /// All of them, in canonical order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Head,
         Self::Sessions,
         Self::Variables,
@@ -58,6 +61,7 @@ impl RowColumn {
         Self::ProgramDeadlines,
         Self::Tools,
         Self::Pools,
+        Self::Segments,
     ];
 }
 
@@ -77,6 +81,7 @@ pub fn row_key(key: &RowKey) -> Result<(RowColumn, Vec<u8>), CodecError> {
         }
         RowKey::Tool(id, name) => (RowColumn::Tools, tool::encode(id, name)?),
         RowKey::Pool(name) => (RowColumn::Pools, pool::encode(name)),
+        RowKey::Segment(first) => (RowColumn::Segments, segment::encode(*first).to_vec()),
     })
 }
 
@@ -107,6 +112,7 @@ pub fn decode_row_key(column: RowColumn, bytes: &[u8]) -> Result<RowKey, CodecEr
             RowKey::Tool(id.to_owned(), name.to_owned())
         }
         RowColumn::Pools => RowKey::Pool(pool::decode(bytes)?.to_owned()),
+        RowColumn::Segments => RowKey::Segment(segment::decode(bytes)?),
         RowColumn::Deadlines => {
             let (time_ms, id) = deadline::decode(bytes)?;
             RowKey::Deadline(time_ms, id.to_owned())

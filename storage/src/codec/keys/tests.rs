@@ -21,6 +21,7 @@ fn key() -> impl Strategy<Value = RowKey> {
         (any::<u64>(), id()).prop_map(|(time, id)| RowKey::ProgramDeadline(time, id)),
         (id(), id()).prop_map(|(id, name)| RowKey::Tool(id, name)),
         id().prop_map(RowKey::Pool),
+        any::<u64>().prop_map(RowKey::Segment),
     ]
 }
 

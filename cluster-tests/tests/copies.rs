@@ -178,6 +178,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
         let asked = ImportSessionRequest {
             session_id: copy.into(),
             export: Some(original.clone()),
+            subject: String::new(),
         };
         let told = to
             .sessions
@@ -224,6 +225,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
         ImportSessionRequest {
             session_id: "broken".into(),
             export: Some(export),
+            subject: String::new(),
         }
     };
     let on = |variable: &str, kind: &str| Dependency {
@@ -242,6 +244,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
             ImportSessionRequest {
                 session_id: "s".into(),
                 export: Some(original.clone()),
+                subject: String::new(),
             },
             Code::AlreadyExists,
             "session s exists",
@@ -250,6 +253,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
             ImportSessionRequest {
                 session_id: String::new(),
                 export: Some(original.clone()),
+                subject: String::new(),
             },
             Code::AlreadyExists,
             "session s exists",
@@ -258,6 +262,7 @@ async fn a_copy_is_equal_and_made_in_one_piece() {
             ImportSessionRequest {
                 session_id: "broken".into(),
                 export: None,
+                subject: String::new(),
             },
             Code::InvalidArgument,
             "no export",

@@ -24,7 +24,10 @@ fn log(cluster: &Cluster, line: &[&str]) -> Json {
     let output = Command::new(programs::snakepit())
         .args(line)
         .args(["-o", "json"])
-        .env("SNAKEPIT_ENDPOINTS", cluster.endpoint(cluster.up()[0]).authority())
+        .env(
+            "SNAKEPIT_ENDPOINTS",
+            cluster.endpoint(cluster.up()[0]).authority(),
+        )
         .output()
         .unwrap();
     assert!(output.status.success(), "{line:?}: {output:?}");
@@ -98,11 +101,17 @@ async fn fill(client: &Client, session: &str, told: &str) {
             value,
             ..Registration::default()
         };
-        client.register_variable(session, registration).await.unwrap();
+        client
+            .register_variable(session, registration)
+            .await
+            .unwrap();
     }
     for number in 1..150 {
         let value = json!(format!("{told}-{number}"));
-        client.set_variable(session, "s", &value, None).await.unwrap();
+        client
+            .set_variable(session, "s", &value, None)
+            .await
+            .unwrap();
     }
     let many = SetMany {
         values: [
@@ -131,15 +140,26 @@ async fn check_readable(cluster: &Cluster, id: u64) {
     assert_eq!(value("s").await, json!(secret(150)));
     assert_eq!(value("m").await, json!({ "k": secret(150) }));
     assert_eq!(value("i").await, json!(7));
-    let listed = client.list_variables(SEALED, "", 0, "").await.unwrap().value;
+    let listed = client
+        .list_variables(SEALED, "", 0, "")
+        .await
+        .unwrap()
+        .value;
     assert_eq!(listed.items.len(), 4);
-    let history = client.variable_history(SEALED, "s", 3, None).await.unwrap().value;
+    let history = client
+        .variable_history(SEALED, "s", 3, None)
+        .await
+        .unwrap()
+        .value;
     assert_eq!(history.entries[1].value, json!(secret(149)));
     let program = client.get_program(SEALED, "p").await.unwrap().value;
     assert_eq!(program.value, json!({ "code": SECRET }));
     let copy = client.export_session(SEALED).await.unwrap().value;
     assert_eq!((copy.variables.len(), copy.subject.as_str()), (4, "ada"));
-    client.export_session_at(SEALED, Moment::Position(100)).await.unwrap();
+    client
+        .export_session_at(SEALED, Moment::Position(100))
+        .await
+        .unwrap();
 }
 
 fn echo(value: &str, key: &str) -> CallRequest {
@@ -165,6 +185,7 @@ async fn what_a_subject_held_is_gone_with_its_key() {
     let client = cluster.client();
     let mut watch = client.watch_variables(WatchQuery {
         session: SEALED.into(),
+        after_position: 1,
         ..WatchQuery::default()
     });
     fill(&client, SEALED, SECRET).await;
@@ -180,29 +201,50 @@ async fn what_a_subject_held_is_gone_with_its_key() {
         let answer = done(&client, echo(&secret(1_000), "once")).await;
         assert_eq!(answer.outcome.unwrap(), json!(secret(1_000)));
     }
-    let other = client.call_tool(echo(&secret(1_001), "once")).await.unwrap_err();
+    let other = client
+        .call_tool(echo(&secret(1_001), "once"))
+        .await
+        .unwrap_err();
     assert_eq!(other.kind(), "invalid", "{other}");
     // A copy is sealed too, and cannot be made a plain one by mistake.
     let copy = client.export_session(SEALED).await.unwrap().value;
-    client.import_session("sealed:ada-2", copy.clone()).await.unwrap();
+    client
+        .import_session("sealed:ada-2", copy.clone())
+        .await
+        .unwrap();
     let refused = client.import_session("copy", copy).await.unwrap_err();
-    assert!(refused.to_string().contains("would hold its values in plain text"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("would hold its values in plain text"),
+        "{refused}"
+    );
     let back = Rollback {
         target_version: 1,
         ..Rollback::default()
     };
-    let rolled = client.rollback_variable("sealed:ada-2", "m", back).await.unwrap().value;
+    let rolled = client
+        .rollback_variable("sealed:ada-2", "m", back)
+        .await
+        .unwrap()
+        .value;
     assert_eq!(rolled.value, json!({ "k": secret(150) }));
     // What does not fit is refused without a word of it in the log.
     let unfit = json!(format!("{SECRET}-unfit"));
-    let refused = client.set_variable(SEALED, "i", &unfit, None).await.unwrap_err();
+    let refused = client
+        .set_variable(SEALED, "i", &unfit, None)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), "invalid", "{refused}");
 
     // Into files of all kinds: snapshots, segments, exports.
     log(&cluster, &["log", "archive", "--through", "150"]);
     let dir = tempfile::tempdir().unwrap();
     let export = dir.path().join("events.jsonl");
-    log(&cluster, &["log", "export", "--out", export.to_str().unwrap()]);
+    log(
+        &cluster,
+        &["log", "export", "--out", export.to_str().unwrap()],
+    );
     eventually("all nodes have made a snapshot", || async {
         let statuses = cluster.statuses().await?;
         let made = statuses.iter().all(|status| status.snapshot_index > 0);
@@ -243,21 +285,33 @@ async fn what_a_subject_held_is_gone_with_its_key() {
         let data = cluster.node_ref(id).data();
         eventually("the key is gone", || async {
             let found = holding(&data, &key);
-            found.is_empty().then_some(()).ok_or_else(|| format!("{found:?}"))
+            found
+                .is_empty()
+                .then_some(())
+                .ok_or_else(|| format!("{found:?}"))
         })
         .await;
         assert!(holding(&data, SECRET.as_bytes()).is_empty());
         for session in [SEALED, "sealed:ada-2"] {
             let refused = cluster.at(id).get_variable(session, "s").await.unwrap_err();
-            assert!(refused.to_string().contains("subject ada were erased"), "{refused}");
+            assert!(
+                refused.to_string().contains("subject ada were erased"),
+                "{refused}"
+            );
         }
     }
     let client = cluster.client();
     assert!(!client.erase_subject("ada").await.unwrap().erased);
     for refused in [
-        client.set_variable(SEALED, "i", &json!(1), None).await.err(),
+        client
+            .set_variable(SEALED, "i", &json!(1), None)
+            .await
+            .err(),
         client.export_session(SEALED).await.err(),
-        client.export_session_at(SEALED, Moment::Position(100)).await.err(),
+        client
+            .export_session_at(SEALED, Moment::Position(100))
+            .await
+            .err(),
         client.variable_history(SEALED, "s", 1, None).await.err(),
         client.call_tool(echo("x", "new")).await.err(),
     ] {
@@ -266,7 +320,10 @@ async fn what_a_subject_held_is_gone_with_its_key() {
     }
     // Its sessions can still be ended, and others go on.
     client.delete_session(SEALED).await.unwrap();
-    client.set_variable("plain", "i", &json!(8), None).await.unwrap();
+    client
+        .set_variable("plain", "i", &json!(8), None)
+        .await
+        .unwrap();
     open(&cluster, "sealed:bob", "bob").await;
     fill(&client, "sealed:bob", SECRET).await;
     let subjects = client.list_subjects().await.unwrap();
@@ -295,13 +352,23 @@ async fn names_and_subjects_go_together() {
                 subject: subject.into(),
                 ..NewSession::default()
             };
-            client.open_session(id, session).await.unwrap_err().to_string()
+            client
+                .open_session(id, session)
+                .await
+                .unwrap_err()
+                .to_string()
         }
     };
     let told = refused("s", "ada").await;
-    assert!(told.contains("must begin with sealed:; hint: name it sealed:s"), "{told}");
+    assert!(
+        told.contains("must begin with sealed:; hint: name it sealed:s"),
+        "{told}"
+    );
     let told = refused("sealed:s", "").await;
-    assert!(told.contains("are of sealed sessions; hint: name a subject"), "{told}");
+    assert!(
+        told.contains("are of sealed sessions; hint: name a subject"),
+        "{told}"
+    );
     let missing = client.erase_subject("nobody").await.unwrap_err();
     assert_eq!(missing.kind(), "not_found", "{missing}");
     // A key that most nodes cannot keep is not used.
@@ -315,7 +382,10 @@ async fn names_and_subjects_go_together() {
         ..NewSession::default()
     };
     let client = cluster.at(leader).with_timeout(Duration::from_secs(3));
-    let error = client.open_session("sealed:eve", session).await.unwrap_err();
+    let error = client
+        .open_session("sealed:eve", session)
+        .await
+        .unwrap_err();
     let kinds = ["unavailable", "unknown"];
     assert!(kinds.contains(&error.kind()), "{error}");
 }

@@ -82,7 +82,11 @@ async fn an_event_that_was_changed_is_found_and_healed() {
     let pid = cluster.node(id).pid();
     healed(&cluster, id, "event 150 is not the one that was logged").await;
     cluster.wait_ready().await;
-    assert_eq!(cluster.node(id).pid(), pid, "it begins anew in its own process");
+    assert_eq!(
+        cluster.node(id).pid(),
+        pid,
+        "it begins anew in its own process"
+    );
     write(&cluster, id, 1_000..1_010).await;
     cluster.verify().await;
     // And after another start, which does not heal once more.
@@ -90,7 +94,11 @@ async fn an_event_that_was_changed_is_found_and_healed() {
     cluster.restart(&[id]).await;
     cluster.verify().await;
     let log = cluster.node_ref(id).log();
-    assert_eq!(log.matches("the state of this node is another's now").count(), 1);
+    assert_eq!(
+        log.matches("the state of this node is another's now")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]

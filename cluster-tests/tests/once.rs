@@ -88,6 +88,7 @@ async fn each_kind_of_change_over_a_dead_leader_and_a_restart_of_all() {
         ImportSessionRequest {
             session_id: "copy".into(),
             export: Some(export),
+            subject: String::new(),
         }
         .into(),
     ]);

@@ -104,6 +104,7 @@ async fn some(random: &mut StdRng, nodes: &[Calls]) -> Change {
             ImportSessionRequest {
                 session_id: pick(random, &COPIES).into(),
                 export,
+                subject: String::new(),
             }
             .into()
         }

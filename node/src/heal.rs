@@ -100,7 +100,11 @@ pub async fn heal(
                     return Ok(true);
                 }
                 Err(error) => {
-                    tracing::warn!(from = member.id, error = format!("{error:#}"), "cannot get a state; trying on");
+                    tracing::warn!(
+                        from = member.id,
+                        error = format!("{error:#}"),
+                        "cannot get a state; trying on"
+                    );
                 }
             }
         }
@@ -119,7 +123,10 @@ async fn copy(settings: &Settings, stores: &Stores, address: &str) -> anyhow::Re
     let staged = client.pull_snapshot(&stores.state, at_least).await?;
     let state = stores.state.clone();
     let replaced = tokio::task::spawn_blocking(move || state.replace(&staged)).await??;
-    tracing::info!(snapshot = replaced.id, "a snapshot took the place of the state");
+    tracing::info!(
+        snapshot = replaced.id,
+        "a snapshot took the place of the state"
+    );
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod evidence;
 pub mod heal;
 pub mod http;
+pub mod keys;
 pub mod labels;
 pub mod pool;
 pub mod run;

@@ -11,6 +11,7 @@ use snakepit_proto::bridge::bridge_service_server::BridgeServiceServer;
 use snakepit_proto::cluster::audit_server::AuditServer;
 use snakepit_proto::cluster::cluster_server::ClusterServer;
 use snakepit_proto::peer::calls_server::CallsServer;
+use snakepit_proto::peer::keys_server::KeysServer;
 use snakepit_proto::session::sessions_server::SessionsServer;
 use snakepit_raft::{Group, RaftOptions, Stores};
 use snakepit_storage::identity::{DataLock, link_archive};
@@ -26,11 +27,12 @@ use tonic::transport::server::TcpIncoming;
 use crate::config::{Flags, Settings, environment};
 use crate::evidence::checkpoint::SigningKey;
 use crate::heal;
+use crate::keys::KeyStore;
 use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
-    AuditService, Bridge, CallService, ClusterService, Node, Peers, Readiness, SessionService,
-    wanted_pools,
+    AuditService, Bridge, CallService, ClusterService, KeyService, Node, Peers, Readiness,
+    SessionService, wanted_pools,
 };
 use crate::{http, telemetry};
 
@@ -150,6 +152,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
     let wanted = wanted_pools(&settings, &labels, &stores.state)?;
     let pools = Pools::start(wanted, settings.node.id, socket)?;
+    let keys = Arc::new(KeyStore::open(&settings.node.data_dir)?);
     let peers = Peers::start(&settings, &stop);
     let node = Node::new(
         settings,
@@ -159,6 +162,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         peers,
         labels,
         signing_key,
+        keys,
     );
     tracing::info!(cluster = node.settings.node.cluster_id, data = %node.settings.node.data_dir.display(), "the node is up");
 
@@ -179,6 +183,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     tokio::spawn(node.clone().keep_pools(stop.clone()));
     tokio::spawn(node.clone().keep_comparing(stop.clone()));
     tokio::spawn(node.clone().keep_archive(stop.clone()));
+    tokio::spawn(node.clone().keep_keys(stop.clone()));
     let recorded = CancellationToken::new();
     let recorder = tokio::spawn(node.clone().keep_call_log(recorded.clone()));
 
@@ -360,7 +365,10 @@ async fn serve_peers(
         .max_encoding_message_size(limit);
     serve(
         "other nodes",
-        node.group.services().add_service(calls),
+        node.group
+            .services()
+            .add_service(calls)
+            .add_service(KeysServer::new(KeyService(node))),
         listener,
         stop,
     )

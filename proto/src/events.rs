@@ -33,6 +33,16 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     from_stored(stored::Event::decode(bytes)?)
 }
 
+/// The bytes of a value by itself, as they are sealed.
+pub fn encode_value(value: &snakepit_machine::Value) -> Vec<u8> {
+    write::stored_value(value.clone()).encode_to_vec()
+}
+
+/// Read what [`encode_value`] made.
+pub fn decode_value(bytes: &[u8]) -> Result<snakepit_machine::Value, DecodeError> {
+    read::machine_value(Some(stored::Value::decode(bytes)?))
+}
+
 /// The schema's form of an event.
 pub fn to_stored(event: &Event) -> stored::Event {
     stored::Event {

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+import snakepit
 from snakepit import _attempts, _status, errors
 from snakepit._attempts import Attempts
 
@@ -130,3 +131,9 @@ def test_kinds_and_done(error: Status, kind: type[errors.SnakepitError], maybe_d
     failure = _status.failure_of(error)
     assert type(failure) is kind
     assert failure.maybe_done is maybe_done
+
+
+def test_what_a_header_cannot_carry_is_named() -> None:
+    client = snakepit.connect("127.0.0.1:1", principal="ada é")
+    with client, pytest.raises(errors.Invalid, match="x-snakepit-principal is not printable ASCII"):
+        client.ping()

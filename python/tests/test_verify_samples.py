@@ -52,6 +52,10 @@ def of_array(dtype: str, shape: list[int], data: bytes, elements: str, told: boo
 
 
 VALUES = [
+    of_value(
+        pb.Value(sealed_value=pb.Sealed(key_id="0f", data=bytes([0, 1, 199]))),
+        '{"__snakepit_sealed__":"AAHH","key_id":"0f"}',
+    ),
     of_value(pb.Value(float_value=1.5), "1.5"),
     of_value(pb.Value(float_value=2.0), "2.0"),
     of_value(pb.Value(float_value=0.1 + 0.2), "0.30000000000000004"),
@@ -134,10 +138,11 @@ KINDS = [
                 enable_caching=True,
                 cache_ttl_ms=5,
                 imported_from="old",
+                subject="ada",
             )
         },
         '{"metadata":{"k":"v"},"ttl_ms":18446744073709551615,"enable_caching":true,"cache_ttl_ms":5,'
-        '"enable_telemetry":false,"imported_from":"old"}',
+        '"enable_telemetry":false,"imported_from":"old","subject":"ada"}',
         {"principal": pb.Principal(name="ada", verified=True), "cause": pb.Cause(**FULL_CAUSE)},
         '{"request":"0192-abc","call":"c-1","tool":"train","worker":"w-1","node":2}',
         '{"name":"ada","verified":true}',
@@ -357,6 +362,18 @@ KINDS = [
         f'"queued_us":2}},{{"call_id":"","session_id":"","pool":"","tool":"","tool_version":"","worker":"","node":0,'
         f'"principal":"","request_id":"","outcome":"","error_type":"","arguments_digest":"","result_digest":"",'
         f'"started":"","started_ms":0,"duration_us":0,"queued_us":0}}]}}',
+        {"session_id": "", "revision": 0},
+    ),
+    Sample(
+        "SubjectPut",
+        {"subject_put": pb.SubjectPut(name="ada", key_id="0f")},
+        '{"name":"ada","key_id":"0f"}',
+        {"session_id": "", "revision": 0},
+    ),
+    Sample(
+        "SubjectErased",
+        {"subject_erased": pb.SubjectErased(name="ada", key_id="0f")},
+        '{"name":"ada","key_id":"0f"}',
         {"session_id": "", "revision": 0},
     ),
     Sample(

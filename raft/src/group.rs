@@ -386,6 +386,8 @@ fn weight(command: &Command) -> usize {
         Body::PutChunks(body) => body.chunks.iter().map(|chunk| chunk.len() + 8).sum(),
         Body::RecordCalls(body) => body.calls.len() * 2 * CALL_BYTES,
         Body::ArchiveEvents(_)
+        | Body::PutSubject(_)
+        | Body::EraseSubject(_)
         | Body::RemovePool(_)
         | Body::BindWorker(_)
         | Body::UnbindWorker(_)

@@ -147,10 +147,7 @@ fn command(session: u64, place: u64, number: u64) -> Command {
     }
 }
 
-fn read(
-    state: &StateStore,
-    mut told: impl FnMut(StoredEvent) -> io::Result<()>,
-) -> io::Result<()> {
+fn read(state: &StateStore, mut told: impl FnMut(StoredEvent) -> io::Result<()>) -> io::Result<()> {
     let end = state.head().position;
     let mut next = 1;
     while next <= end {

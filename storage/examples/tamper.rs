@@ -51,6 +51,5 @@ fn forget(db: &DB) -> Result<(), String> {
     let (key, _) = first
         .ok_or("there are no variables")?
         .map_err(|error| error.to_string())?;
-    db.delete_cf(column, key)
-        .map_err(|error| error.to_string())
+    db.delete_cf(column, key).map_err(|error| error.to_string())
 }

@@ -18,7 +18,10 @@ fn filled(dir: &Path) -> StateStore {
     let mut commands = Vec::new();
     for session in ["a", "b"] {
         commands.push(command("", create(session, 1_000_000)));
-        commands.push(command("", register(session, "x", Value::Integer(0.into()))));
+        commands.push(command(
+            "",
+            register(session, "x", Value::Integer(0.into())),
+        ));
     }
     for number in 0..1_500 {
         for session in ["a", "b"] {
@@ -139,7 +142,12 @@ fn events_stay_where_the_log_names_others() {
     let row = commit(&state, sealed);
     let error = state.move_out(&row).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert!(error.to_string().contains("events 1 to 500 of this node are not those"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("events 1 to 500 of this node are not those"),
+        "{error}"
+    );
     assert_eq!(state.standing(&row).unwrap(), SegmentStanding::Held);
     assert_eq!(read(&state), before);
 
@@ -172,7 +180,10 @@ fn a_damaged_segment_is_noticed_wherever_it_is_touched() {
     for length in [0, 7, 8, 27, 28, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).unwrap();
         let state = StateStore::open(dir.path()).unwrap();
-        assert!(state.events(1, 1_000, usize::MAX).is_err(), "{length} bytes");
+        assert!(
+            state.events(1, 1_000, usize::MAX).is_err(),
+            "{length} bytes"
+        );
         assert!(state.event(5).is_err(), "{length} bytes");
     }
     // While the events are still in the state, it is written again.
@@ -186,7 +197,10 @@ fn a_damaged_segment_is_noticed_wherever_it_is_touched() {
     let state = StateStore::open(dir.path()).unwrap();
     state.move_out(&row_again).unwrap();
     assert_eq!(state.events(1, 1_000, usize::MAX).unwrap(), events);
-    let aside = state.segment_file(1, 1_000).unwrap().with_extension("damaged");
+    let aside = state
+        .segment_file(1, 1_000)
+        .unwrap()
+        .with_extension("damaged");
     assert!(aside.exists());
 }
 
@@ -208,7 +222,12 @@ fn a_missing_segment_is_named_and_can_be_got_from_another_node() {
         state.check_events(1, 1).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        assert!(error.to_string().contains("is archived, its segment is not"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("is archived, its segment is not"),
+            "{error}"
+        );
     }
     assert_eq!(state.events(1_001, 1, 0).unwrap()[0].position, 1_001);
 
@@ -247,7 +266,10 @@ fn the_archive_may_be_elsewhere() {
     drop(state);
     let error = link_archive(dir.path(), &elsewhere.path().join("other")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    assert!(error.to_string().contains("hint: stop the node, move"), "{error}");
+    assert!(
+        error.to_string().contains("hint: stop the node, move"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,11 +4,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
+use snakepit_proto::cluster::archive_events_request::Through;
 use snakepit_proto::cluster::{
     ArchiveEventsRequest, DigestRequest, DigestResponse, GetCheckpointRequest, ListSegmentsRequest,
-    ProveConsistencyRequest, ProveInclusionRequest, ReadEventsRequest, ReadRowsRequest, RowBytes, audit_client::AuditClient,
+    ProveConsistencyRequest, ProveInclusionRequest, ReadEventsRequest, ReadRowsRequest, RowBytes,
+    audit_client::AuditClient,
 };
-use snakepit_proto::cluster::archive_events_request::Through;
 use tokio::time::sleep;
 use tonic::Streaming;
 

@@ -58,6 +58,8 @@ struct Document {
     /// Of the log, where a moment of the past was asked for.
     #[serde(default, skip_serializing_if = "is_zero")]
     position: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    subject: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -191,6 +193,7 @@ impl TryFrom<&SessionExport> for Document {
             programs: programs.collect::<Result<_, _>>()?,
             revision: export.revision,
             position: export.position,
+            subject: export.subject.clone(),
         })
     }
 }
@@ -261,6 +264,7 @@ impl TryFrom<Document> for SessionExport {
             programs: programs.collect::<Result<_, _>>()?,
             revision: document.revision,
             position: document.position,
+            subject: document.subject,
         })
     }
 }
@@ -389,6 +393,7 @@ mod tests {
             }],
             revision: 9,
             position: 40,
+            subject: "ada".into(),
         }
     }
 

@@ -85,6 +85,8 @@ impl Client {
         let request = session::ImportSessionRequest {
             session_id: id.to_owned(),
             export: Some(export),
+            // That of the export, where it is of a sealed session.
+            subject: String::new(),
         };
         let send = |channel, request| async move {
             SessionsClient::new(channel).import_session(request).await

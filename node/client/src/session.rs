@@ -41,6 +41,8 @@ pub struct Session {
     pub cache: Option<Duration>,
     /// Whether its requests are written to the log of the nodes.
     pub telemetry: bool,
+    /// Under whose key its values are sealed; empty where they are not.
+    pub subject: String,
 }
 
 /// A session to make.
@@ -55,6 +57,9 @@ pub struct NewSession {
     pub cache: Option<Duration>,
     /// Write one log line for each of its requests.
     pub telemetry: bool,
+    /// Seal its values with the key of this subject; empty to leave them in plain text. The id must begin with
+    /// `sealed:` where it is not.
+    pub subject: String,
 }
 
 /// Which sessions; all where everything is left as it is.
@@ -91,6 +96,7 @@ impl From<bridge::GetSessionResponse> for Session {
             locks: count(answer.lock_count),
             cache: config.enable_caching.then_some(cache),
             telemetry: config.enable_telemetry,
+            subject: answer.subject,
         }
     }
 }
@@ -127,6 +133,7 @@ impl Client {
         };
         let request = bridge::InitializeSessionRequest {
             session_id: id.to_owned(),
+            subject: session.subject,
             metadata: session.metadata,
             config: Some(config),
         };

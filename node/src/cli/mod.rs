@@ -14,6 +14,7 @@ mod output;
 mod pool;
 mod program;
 mod session;
+mod subject;
 mod tool;
 mod var;
 mod worker;
@@ -51,6 +52,9 @@ enum Verb {
     /// Create, list, show, copy and end sessions
     #[command(subcommand)]
     Session(session::Verb),
+    /// Subjects: whose values sealed sessions hold, and their erasure
+    #[command(subcommand)]
+    Subject(subject::Verb),
     /// Variables of a session: their values, history, watches, dependencies, locks and rules
     #[command(subcommand)]
     Var(var::Verb),
@@ -116,6 +120,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Verb::Cluster(verb) => cluster::run(&context, verb).await,
         Verb::Node(args) => node::run(args).await,
         Verb::Session(verb) => session::run(&context, verb).await,
+        Verb::Subject(verb) => subject::run(&context, verb).await,
         Verb::Var(verb) => var::run(&context, verb).await,
         Verb::Program(verb) => program::run(&context, verb).await,
         Verb::Call(args) => call::run(&context, args).await,

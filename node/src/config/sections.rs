@@ -118,6 +118,8 @@ section! {
         pools_max: u64 = 256, 0..=10_000;
         /// Size of one pool's definition, in bytes.
         pool_bytes_max: u64 = 64 * KIB, KIB..=MIB;
+        /// Subjects that may be known at once, erased ones included.
+        subjects_max: u64 = 1_000_000, 1..=1_000_000_000;
         /// Watches that the node serves at once.
         watches_max: usize = 10_000, 0..=1_000_000;
         /// Updates that may wait for one watch; beyond it the watch ends, and says where to go on.
@@ -151,6 +153,7 @@ impl LimitSettings {
             tools_per_session_max: self.tools_per_session_max,
             pools_max: self.pools_max,
             pool_bytes_max: self.pool_bytes_max,
+            subjects_max: self.subjects_max,
         }
     }
 }

@@ -56,7 +56,9 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,6 +102,14 @@ impl Key {
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// A digest that tells nothing to who has not the key; empty where what is given is.
+    pub fn digest(&self, bytes: &[u8]) -> Vec<u8> {
+        if bytes.is_empty() {
+            return Vec::new();
+        }
+        blake3::keyed_hash(&self.bytes, bytes).as_bytes().to_vec()
     }
 
     /// Encrypt, for one place: it cannot be opened as another's.

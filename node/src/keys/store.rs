@@ -140,7 +140,11 @@ mod tests {
         assert_eq!(store.list().len(), 2);
         drop(store);
         fs::write(dir.path().join("keys/x.tmp"), [1; 32]).unwrap();
-        fs::write(dir.path().join(format!("keys/{}.key", "0".repeat(32))), [0; 32]).unwrap();
+        fs::write(
+            dir.path().join(format!("keys/{}.key", "0".repeat(32))),
+            [0; 32],
+        )
+        .unwrap();
         let store = KeyStore::open(dir.path()).unwrap();
         assert_eq!(store.get(&a).unwrap().bytes(), bytes);
         assert!(store.destroy(&a).unwrap());

@@ -135,7 +135,12 @@ impl Node {
                     true
                 }
                 Err(failure) => {
-                    tracing::error!(first, last, ?failure, "events cannot be moved to the archive");
+                    tracing::error!(
+                        first,
+                        last,
+                        ?failure,
+                        "events cannot be moved to the archive"
+                    );
                     false
                 }
             },
@@ -173,7 +178,10 @@ impl Node {
     }
 }
 
-fn shown(state: &snakepit_storage::StateStore, row: &SegmentRow) -> std::io::Result<cluster::Segment> {
+fn shown(
+    state: &snakepit_storage::StateStore,
+    row: &SegmentRow,
+) -> std::io::Result<cluster::Segment> {
     let standing = match state.standing(row)? {
         SegmentStanding::Held => "held",
         SegmentStanding::Moved => "moved",
@@ -188,7 +196,9 @@ fn shown(state: &snakepit_storage::StateStore, row: &SegmentRow) -> std::io::Res
         hash: row.hash.clone().into(),
         archived_ms: row.archived_ms,
         standing: standing.into(),
-        file: file.map(|file| file.display().to_string()).unwrap_or_default(),
+        file: file
+            .map(|file| file.display().to_string())
+            .unwrap_or_default(),
         bytes: bytes.map_or(0, |metadata| metadata.len()),
     })
 }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
+use super::seal::Opener;
 use super::wire::Look;
 use super::{Failure, Node, correlation};
 use crate::pool::CallContext;
@@ -44,6 +45,8 @@ pub struct Ask {
     pub traceparent: String,
     /// The tool call that makes the request, where one does.
     pub call: Option<CallContext>,
+    /// Opens what is sealed.
+    pub(super) opener: Opener,
     /// Its place among the requests served at once.
     _place: OwnedSemaphorePermit,
 }
@@ -99,6 +102,7 @@ impl Node {
             correlation_id: correlation::of_headers(metadata)?,
             traceparent: trace::passed_on(metadata),
             call,
+            opener: self.opener(),
             _place: place,
         })
     }
@@ -124,6 +128,7 @@ impl Ask {
             now_ms,
             arrays: self.arrays,
             origin: self.origin.clone(),
+            opener: self.opener.clone(),
         }
     }
 }

@@ -50,6 +50,16 @@ impl Version {
         }
     }
 
+    /// The variable's name.
+    pub fn name(&self) -> &str {
+        match &self.event.payload {
+            Payload::VariableRegistered { name, .. }
+            | Payload::VariableSet { name, .. }
+            | Payload::VariableRolledBack { name, .. } => name,
+            _ => "",
+        }
+    }
+
     /// The value that it gave the variable.
     pub fn value(&self) -> Option<&Value> {
         match &self.event.payload {

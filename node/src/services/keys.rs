@@ -68,7 +68,7 @@ impl keys_server::Keys for KeyService {
         self.check_cluster(&request.cluster_id)?;
         let id = id_of(&request.key_id)?;
         // The log must say so: nobody can have a key destroyed by asking for it.
-        let settled = self.0.settle_erased(&request.subject).await;
+        let settled = self.0.settle_keys().await;
         settled.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(peer::DropKeyResponse {
             gone: self.0.keys.get(&id).is_none(),

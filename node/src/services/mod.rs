@@ -9,13 +9,16 @@ mod cluster;
 mod correlation;
 mod history;
 mod integrity;
+mod keys;
 mod looks;
 mod peers;
 mod pools;
 mod ready;
 mod route;
+mod seal;
 mod sessions;
 mod status;
+mod subjects;
 mod touch;
 mod watch;
 mod wire;
@@ -34,6 +37,7 @@ pub use audit::AuditService;
 pub use bridge::Bridge;
 pub use calls::CallService;
 pub use cluster::ClusterService;
+pub use keys::KeyService;
 pub use peers::Peers;
 pub use pools::wanted_pools;
 pub use ready::Readiness;
@@ -43,6 +47,7 @@ pub use status::Failure;
 use self::wire::Look;
 use crate::config::Settings;
 use crate::evidence::checkpoint::SigningKey;
+use crate::keys::KeyStore;
 use crate::labels::Labels;
 use crate::pool::Pools;
 use crate::telemetry::trace;
@@ -63,6 +68,8 @@ pub struct Node {
     pub labels: Labels,
     /// Signs checkpoints of the log; `None` where it has no key.
     pub signing_key: Option<SigningKey>,
+    /// Keys of subjects that it has.
+    pub keys: Arc<KeyStore>,
     /// Whether its data is right.
     pub integrity: integrity::Integrity,
     /// When it began.
@@ -94,6 +101,7 @@ impl Node {
         peers: Peers,
         labels: Labels,
         signing_key: Option<SigningKey>,
+        keys: Arc<KeyStore>,
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
@@ -106,6 +114,7 @@ impl Node {
             peers,
             labels,
             signing_key,
+            keys,
             integrity: integrity::Integrity::default(),
             started: Instant::now(),
             requests,
@@ -135,6 +144,7 @@ impl Node {
     ) -> Result<(u64, Answer), Failure> {
         let session_id = body.session_id().to_owned();
         note_session(&session_id);
+        let body = self.sealed(ask, body).await?;
         let command = Command { origin, body };
         let proposed = self.group.propose(command, ask.deadline).await?;
         let outcome = proposed.outcome;
@@ -237,6 +247,7 @@ impl Node {
         read: impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
         note_session(session_id);
+        self.key_of(ask, session_id).await?;
         let look = ask.look(barrier.time_ms);
         let cached = {
             let rows = self.state.cached_rows();
@@ -277,6 +288,7 @@ impl Node {
         read: impl FnOnce(&StateStore, &SessionRow, &Look) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(u64, T), Failure> {
         note_session(session_id);
+        self.key_of(ask, session_id).await?;
         let (id, look) = (session_id.to_owned(), ask.look(barrier.time_ms));
         let found = self
             .blocking(move |state| {

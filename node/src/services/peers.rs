@@ -9,8 +9,10 @@ use futures_util::{Stream, StreamExt};
 use snakepit_proto::bridge::{ExecuteToolResponse, ToolChunk, ToolSpec};
 use snakepit_proto::headers;
 use snakepit_proto::peer::calls_client::CallsClient;
+use snakepit_proto::peer::keys_client::KeysClient;
 use snakepit_proto::peer::{
-    CallStateRequest, CapacityRequest, CapacityResponse, PoolCapacity, RoutedCall,
+    CallStateRequest, CapacityRequest, CapacityResponse, DropKeyRequest, GetKeyRequest,
+    PoolCapacity, PutKeyRequest, RoutedCall,
 };
 use snakepit_proto::transport::never_sent;
 use tokio_util::sync::CancellationToken;
@@ -18,18 +20,25 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::config::Settings;
+use crate::keys::KeyId;
 use crate::pool::{ANY_TOOL, Affinity, Journal, Load};
 
 /// Time between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Time that a peer has to answer a look; without one it gets no calls.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time that a peer has to answer about a key.
+const KEY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a peer is asked whether a destroyed key is gone, and the time between.
+const DROP_TRIES: u32 = 20;
+const DROP_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Idle time after which a peer is pinged, and its time to answer.
 const PING: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Peer {
     client: CallsClient<Channel>,
+    keys: KeysClient<Channel>,
     /// What it last said of itself; nothing where it does not answer.
     seen: Mutex<Option<CapacityResponse>>,
     /// Calls sent there since it last spoke, and not answered.
@@ -106,8 +115,9 @@ impl Peer {
 }
 
 /// The other nodes; cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Peers {
+    cluster_id: Arc<str>,
     peers: Arc<BTreeMap<u64, Arc<Peer>>>,
 }
 
@@ -129,11 +139,13 @@ impl Peers {
                     .keep_alive_timeout(PING)
                     .keep_alive_while_idle(true)
                     .connect_lazy();
+                let keys = KeysClient::new(channel.clone());
                 let client = CallsClient::new(channel)
                     .max_decoding_message_size(limit)
                     .max_encoding_message_size(limit);
                 let peer = Peer {
                     client,
+                    keys,
                     seen: Mutex::default(),
                     sent: AtomicU32::new(0),
                     looks: AtomicU64::new(0),
@@ -145,6 +157,7 @@ impl Peers {
             tokio::spawn(stop.clone().run_until_cancelled_owned(look(peer.clone())));
         }
         Self {
+            cluster_id: settings.node.cluster_id.as_str().into(),
             peers: Arc::new(peers),
         }
     }
@@ -246,6 +259,48 @@ impl Peers {
         Some(state.ok()?.ok()?.into_inner().known)
     }
 
+    /// Have a node keep the key of a subject.
+    pub async fn put_key(&self, id: u64, key: &[u8]) -> Result<(), Status> {
+        let request = PutKeyRequest {
+            cluster_id: self.cluster_id.to_string(),
+            key: bytes::Bytes::copy_from_slice(key),
+        };
+        let mut keys = self.peer(id)?.keys.clone();
+        timely(keys.put_key(request)).await.map(drop)
+    }
+
+    /// Get the key of a subject from a node; `None` where it does not have it.
+    pub async fn get_key(&self, id: u64, key_id: &KeyId) -> Result<Option<Vec<u8>>, Status> {
+        let request = GetKeyRequest {
+            cluster_id: self.cluster_id.to_string(),
+            key_id: key_id.to_string(),
+        };
+        let mut keys = self.peer(id)?.keys.clone();
+        let key = timely(keys.get_key(request)).await?.key;
+        Ok((!key.is_empty()).then(|| key.to_vec()))
+    }
+
+    /// Whether a node says that a key which the log has destroyed is gone there.
+    pub async fn drop_key(&self, id: u64, key_id: &KeyId) -> bool {
+        let Ok(peer) = self.peer(id) else {
+            return false;
+        };
+        for _ in 0..DROP_TRIES {
+            let request = DropKeyRequest {
+                cluster_id: self.cluster_id.to_string(),
+                key_id: key_id.to_string(),
+            };
+            let mut keys = peer.keys.clone();
+            match timely(keys.drop_key(request)).await {
+                Ok(dropped) if dropped.gone => return true,
+                // It lags a little.
+                Ok(_) => tokio::time::sleep(DROP_AGAIN_AFTER).await,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     fn peer(&self, id: u64) -> Result<&Arc<Peer>, Status> {
         self.peers
             .get(&id)
@@ -281,6 +336,15 @@ impl Peers {
             chunk.map_err(|status| lost(id, status))
         }))
     }
+}
+
+async fn timely<T>(
+    answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    let answered = tokio::time::timeout(KEY_TIMEOUT, answer).await;
+    answered
+        .map_err(|_| Status::deadline_exceeded("the node does not answer"))?
+        .map(tonic::Response::into_inner)
 }
 
 async fn look(peer: Arc<Peer>) {

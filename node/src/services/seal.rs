@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use snakepit_machine::decide::admit_plain;
 use snakepit_machine::{
     Body, CallEnd, CallStart, Checked, Limits, Rejection, RowsExt as _, SEALED_PREFIX, Sealed,
@@ -146,6 +145,15 @@ impl Node {
         }
     }
 
+    /// The keys that a session's past was sealed with, fetched where they are not here: of the subjects that it had.
+    pub(super) async fn past_key_of(&self, ask: &Ask, session_id: &str) -> Result<(), Failure> {
+        if !is_sealed(session_id) || self.key_of(ask, session_id).await?.is_some() {
+            return Ok(());
+        }
+        // It has ended: whatever is missing is got.
+        self.settle_keys().await.map(drop)
+    }
+
     fn subject_of(&self, session_id: &str) -> Result<Option<String>, Failure> {
         let session = self.state.rows().session(session_id)?;
         Ok(session.map(|session| session.subject))
@@ -163,12 +171,16 @@ impl Node {
             return Ok(body);
         }
         if let Body::ImportSession(mut body) = body {
-            let key = self.subject_key(ask, &body.subject).await?;
+            let key = self.key_of_subject(&body.subject).await?;
             let sealer = self.sealer(&key, &session_id);
             for (name, variable) in &mut body.variables {
                 let value = std::mem::replace(&mut variable.value, Value::Null);
-                variable.value =
-                    sealer.variable(name, &variable.type_name, &variable.constraints_json, value)?;
+                variable.value = sealer.variable(
+                    name,
+                    &variable.type_name,
+                    &variable.constraints_json,
+                    value,
+                )?;
             }
             for (id, program) in &mut body.programs {
                 program.value = seal(&key, &program_place(&session_id, id), &program.value, None);
@@ -195,7 +207,9 @@ impl Node {
             Body::SetVariables(mut body) => {
                 let alone = body.updates.len() == 1;
                 for update in &mut body.updates {
-                    let row = self.variable_row(ask, &session_id, &update.identifier).await?;
+                    let row = self
+                        .variable_row(ask, &session_id, &update.identifier)
+                        .await?;
                     set(&sealer, row, update, alone)?;
                 }
                 Body::SetVariables(body)
@@ -330,9 +344,4 @@ fn seal_bytes(key: &Key, call_id: &str, bytes: &[u8]) -> Vec<u8> {
         return Vec::new();
     }
     [SEALED_BYTES, &key.seal(call_id.as_bytes(), bytes)].concat()
-}
-
-/// Whether bytes of a call are sealed.
-pub(super) fn is_sealed_bytes(bytes: &[u8]) -> bool {
-    bytes.starts_with(SEALED_BYTES)
 }

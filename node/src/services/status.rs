@@ -49,6 +49,12 @@ macro_rules! from {
     };
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&message(self))
+    }
+}
+
 from!(Rejection => Rejected, ProposeError => Propose, ReadError => Read, CallError => Call, io::Error => Storage);
 
 impl From<snakepit_machine::RowsError> for Failure {

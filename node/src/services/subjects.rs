@@ -85,9 +85,10 @@ impl Node {
             ))
             .into());
         }
-        let id: KeyId = row.key_id.parse().map_err(|error: String| {
-            std::io::Error::new(std::io::ErrorKind::InvalidData, error)
-        })?;
+        let id: KeyId = row
+            .key_id
+            .parse()
+            .map_err(|error: String| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
         if let Some(key) = self.keys.get(&id) {
             return Ok(key);
         }
@@ -213,13 +214,15 @@ impl Node {
             match self.settle_keys().await {
                 Ok(true) => seen = Some(position),
                 Ok(false) => {}
-                Err(failure) => tracing::error!(?failure, "the keys of subjects cannot be looked after"),
+                Err(failure) => {
+                    tracing::error!(?failure, "the keys of subjects cannot be looked after")
+                }
             }
         }
     }
 
     /// Destroy the keys of erased subjects and get those that are missing; whether all are here.
-    async fn settle_keys(&self) -> Result<bool, Failure> {
+    pub(super) async fn settle_keys(&self) -> Result<bool, Failure> {
         let mut known = std::collections::BTreeSet::new();
         let mut missing = Vec::new();
         let mut after: Option<String> = None;

@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use prost_types::Any;
 use snakepit_machine::access::{self, Action, Actor};
-use snakepit_machine::{Event, Lock, Origin, ProgramRow, Rejection, SessionRow, VariableRow};
+use snakepit_machine::{
+    Event, Lock, Origin, ProgramRow, Rejection, SessionRow, Value, VariableRow,
+};
 use snakepit_proto::values::Arrays;
 use snakepit_proto::{bridge, headers, session, times, values};
 use tonic::Response;
+
+use super::Failure;
+use super::seal::{Opener, program_place, variable_place};
 
 /// How rows are shown, and to whom.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Look {
     pub arrays: Arrays,
     /// Who looks, and through what.
     pub origin: Arc<Origin>,
+    /// Opens what is sealed.
+    pub opener: Opener,
 }
 
 impl Look {
@@ -32,11 +40,43 @@ impl Look {
     }
 }
 
-/// A variable as clients see it.
-pub(super) fn variable(row: VariableRow, look: &Look) -> bridge::Variable {
+/// A value of a session's variable as clients see it, and the payload beside it.
+pub(super) fn value(
+    session_id: &str,
+    name: &str,
+    value: &Value,
+    type_name: &str,
+    look: &Look,
+) -> Result<(Any, Vec<u8>), Failure> {
+    let place = || variable_place(session_id, name);
+    shown(value, type_name, look.arrays, &look.opener, place)
+}
+
+fn shown(
+    value: &Value,
+    type_name: &str,
+    arrays: Arrays,
+    opener: &Opener,
+    place: impl Fn() -> Vec<u8>,
+) -> Result<(Any, Vec<u8>), Failure> {
+    match value {
+        Value::Sealed(_) => {
+            let value = opener.open(&place(), value)?;
+            Ok(values::encode(&value, type_name, arrays))
+        }
+        plain => Ok(values::encode(plain, type_name, arrays)),
+    }
+}
+
+/// A session's variable as clients see it.
+pub(super) fn variable(
+    session_id: &str,
+    row: VariableRow,
+    look: &Look,
+) -> Result<bridge::Variable, Failure> {
     let optimization_status = row.lock_at(look.now_ms).map(optimization_status);
-    let (value, binary_value) = values::encode(&row.value, &row.type_name, look.arrays);
-    bridge::Variable {
+    let (value, binary_value) = value(session_id, &row.name, &row.value, &row.type_name, look)?;
+    Ok(bridge::Variable {
         value: Some(value),
         binary_value: binary_value.into(),
         source: source(&row.metadata, row.by_tool).into(),
@@ -52,13 +92,17 @@ pub(super) fn variable(row: VariableRow, look: &Look) -> bridge::Variable {
         r#type: row.type_name,
         constraints_json: row.constraints_json,
         metadata: row.metadata,
-    }
+    })
 }
 
 /// A variable without what `include_metadata` asks for.
-pub(super) fn bare_variable(row: VariableRow, look: &Look) -> bridge::Variable {
-    let (value, binary_value) = values::encode(&row.value, &row.type_name, look.arrays);
-    bridge::Variable {
+pub(super) fn bare_variable(
+    session_id: &str,
+    row: VariableRow,
+    look: &Look,
+) -> Result<bridge::Variable, Failure> {
+    let (value, binary_value) = value(session_id, &row.name, &row.value, &row.type_name, look)?;
+    Ok(bridge::Variable {
         value: Some(value),
         binary_value: binary_value.into(),
         version: version(row.version),
@@ -66,7 +110,7 @@ pub(super) fn bare_variable(row: VariableRow, look: &Look) -> bridge::Variable {
         name: row.name,
         r#type: row.type_name,
         ..bridge::Variable::default()
-    }
+    })
 }
 
 /// Where a value came from, in Snakepit's terms: what the metadata says, else whether a tool wrote it.
@@ -130,6 +174,7 @@ pub(super) fn session(row: SessionRow) -> bridge::GetSessionResponse {
         update_count: i64::try_from(row.updates).unwrap_or(i64::MAX),
         program_count: count(row.programs),
         lock_count: count(row.locked.len() as u64),
+        subject: row.subject,
         session_id: row.id,
         metadata: row.metadata,
     }
@@ -145,10 +190,18 @@ pub(super) fn config(row: &SessionRow) -> bridge::SessionConfig {
     }
 }
 
-/// A program as clients see it.
-pub(super) fn program(row: ProgramRow, arrays: Arrays) -> session::Program {
+/// A session's program as clients see it, or a global one where the session id is empty.
+pub(super) fn program(
+    session_id: &str,
+    mut row: ProgramRow,
+    arrays: Arrays,
+    opener: &Opener,
+) -> Result<session::Program, Failure> {
+    row.value = opener
+        .open(&program_place(session_id, &row.id), &row.value)?
+        .into_owned();
     let (value, binary_value) = values::encode(&row.value, row.value.type_name(), arrays);
-    session::Program {
+    Ok(session::Program {
         expires_at: (row.ttl_ms > 0).then(|| times::timestamp(row.deadline_ms())),
         value: Some(value),
         binary_value: binary_value.into(),
@@ -157,7 +210,7 @@ pub(super) fn program(row: ProgramRow, arrays: Arrays) -> session::Program {
         updated_at: Some(times::timestamp(row.updated_ms)),
         program_id: row.id,
         metadata: row.metadata,
-    }
+    })
 }
 
 fn seconds(ms: u64) -> i64 {

@@ -2,7 +2,8 @@
 
 use num_bigint::BigInt;
 use snakepit_machine::{
-    Answer, Array, CallRecord, Dtype, Past, Payload, Rejection, RejectionKind, SessionConfig, Value,
+    Answer, Array, CallRecord, Dtype, Past, Payload, Rejection, RejectionKind, Sealed,
+    SessionConfig, Value,
 };
 
 use super::DecodeError;
@@ -20,6 +21,7 @@ pub(super) fn payload(payload: event::Payload) -> Result<Payload, DecodeError> {
                 enable_telemetry: body.enable_telemetry,
             },
             imported_from: body.imported_from,
+            subject: body.subject,
         },
         Stored::SessionTouched(_) => Payload::SessionTouched,
         Stored::SessionDeleted(_) => Payload::SessionDeleted,
@@ -128,6 +130,14 @@ pub(super) fn payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             root: body.root.to_vec(),
             hash: body.hash.to_vec(),
         },
+        Stored::SubjectPut(body) => Payload::SubjectPut {
+            name: body.name,
+            key_id: body.key_id,
+        },
+        Stored::SubjectErased(body) => Payload::SubjectErased {
+            name: body.name,
+            key_id: body.key_id,
+        },
         Stored::PoolRemoved(body) => Payload::PoolRemoved {
             name: body.name,
             version: body.version,
@@ -212,7 +222,7 @@ fn machine_call(call: stored::CallRecord) -> CallRecord {
     }
 }
 
-fn machine_value(value: Option<stored::Value>) -> Result<Value, DecodeError> {
+pub(super) fn machine_value(value: Option<stored::Value>) -> Result<Value, DecodeError> {
     Ok(
         match value
             .and_then(|value| value.kind)
@@ -228,6 +238,11 @@ fn machine_value(value: Option<stored::Value>) -> Result<Value, DecodeError> {
             value::Kind::BooleanValue(truth) => Value::Boolean(truth),
             value::Kind::NullValue(_) => Value::Null,
             value::Kind::BytesValue(bytes) => Value::Bytes(bytes.to_vec()),
+            value::Kind::SealedValue(sealed) => Value::Sealed(Sealed {
+                key_id: sealed.key_id,
+                data: sealed.data.to_vec(),
+                checked: None,
+            }),
             value::Kind::MapJson(text) => Value::Map(text),
             value::Kind::ListJson(text) => Value::List(text),
             value::Kind::ArrayValue(array) => {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use snakepit_machine::{
-    Answer, Array, CallRecord, Cause, Dtype, Event, Past, Payload, Principal, Rejection,
+    Answer, Array, CallRecord, Cause, Dtype, Event, Past, Payload, Principal, Rejection, Sealed,
     SessionConfig, Value,
 };
 
@@ -23,6 +23,13 @@ fn value() -> impl Strategy<Value = Value> {
         any::<Vec<u8>>().prop_map(Value::Bytes),
         ".{0,16}".prop_map(Value::Map),
         ".{0,16}".prop_map(Value::List),
+        (".{0,8}", any::<Vec<u8>>()).prop_map(|(key_id, data)| {
+            Value::Sealed(Sealed {
+                key_id,
+                data,
+                checked: None,
+            })
+        }),
         (dtype, any::<[u8; 16]>()).prop_map(|(dtype, data)| {
             let shape = vec![2, 8 / dtype.size_bytes() as u64];
             Value::Array(Array::new(dtype, shape, data.to_vec()).unwrap())
@@ -52,6 +59,7 @@ fn of_sessions() -> impl Strategy<Value = Payload> {
                         enable_telemetry,
                     },
                     imported_from,
+                    subject: format!("of {ttl_ms}"),
                 }
             }
         ),
@@ -189,6 +197,8 @@ fn of_pools() -> impl Strategy<Value = Payload> {
         }),
         (".{0,8}", ".{0,8}", any::<u64>())
             .prop_map(|(pool, worker, node)| Payload::WorkerUnbound { pool, worker, node }),
+        (".{0,8}", ".{0,8}").prop_map(|(name, key_id)| Payload::SubjectPut { name, key_id }),
+        (".{0,8}", ".{0,8}").prop_map(|(name, key_id)| Payload::SubjectErased { name, key_id }),
         any::<([u64; 2], [Vec<u8>; 2])>().prop_map(|([first, last], [root, hash])| {
             Payload::EventsArchived {
                 first,

@@ -12,6 +12,7 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             ttl_ms,
             config,
             imported_from,
+            subject,
         } => Stored::SessionCreated(stored::SessionCreated {
             metadata,
             ttl_ms,
@@ -19,6 +20,7 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             cache_ttl_ms: config.cache_ttl_ms,
             enable_telemetry: config.enable_telemetry,
             imported_from,
+            subject,
         }),
         Payload::SessionTouched => Stored::SessionTouched(stored::SessionTouched {}),
         Payload::SessionDeleted => Stored::SessionDeleted(stored::SessionDeleted {}),
@@ -196,6 +198,12 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             root: root.into(),
             hash: hash.into(),
         }),
+        Payload::SubjectPut { name, key_id } => {
+            Stored::SubjectPut(stored::SubjectPut { name, key_id })
+        }
+        Payload::SubjectErased { name, key_id } => {
+            Stored::SubjectErased(stored::SubjectErased { name, key_id })
+        }
         Payload::PoolRemoved { name, version } => {
             Stored::PoolRemoved(stored::PoolRemoved { name, version })
         }
@@ -309,7 +317,7 @@ fn stored_call(call: CallRecord) -> stored::CallRecord {
     }
 }
 
-fn stored_value(value: Value) -> stored::Value {
+pub(super) fn stored_value(value: Value) -> stored::Value {
     let kind = match value {
         Value::Float(number) => value::Kind::FloatValue(number),
         Value::Integer(integer) => match i64::try_from(&integer) {
@@ -320,6 +328,10 @@ fn stored_value(value: Value) -> stored::Value {
         Value::Boolean(truth) => value::Kind::BooleanValue(truth),
         Value::Null => value::Kind::NullValue(true),
         Value::Bytes(bytes) => value::Kind::BytesValue(bytes.into()),
+        Value::Sealed(sealed) => value::Kind::SealedValue(stored::Sealed {
+            key_id: sealed.key_id,
+            data: sealed.data.into(),
+        }),
         Value::Map(text) => value::Kind::MapJson(text),
         Value::List(text) => value::Kind::ListJson(text),
         Value::Array(array) => value::Kind::ArrayValue(stored::Array {

@@ -68,6 +68,11 @@ pub fn to_json_text(value: &Value) -> String {
             format!("{{\"__snakepit_bytes__\":\"{}\"}}", BASE64.encode(bytes))
         }
         Value::Array(array) => tensor(array),
+        Value::Sealed(sealed) => format!(
+            "{{\"__snakepit_sealed__\":\"{}\",\"key_id\":\"{}\"}}",
+            BASE64.encode(&sealed.data),
+            sealed.key_id
+        ),
     }
 }
 

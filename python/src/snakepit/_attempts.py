@@ -12,7 +12,7 @@ import grpc
 
 from snakepit import _methods, _status
 from snakepit._methods import Metadata, Method
-from snakepit.errors import CircuitOpen
+from snakepit.errors import CircuitOpen, Invalid
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
@@ -52,9 +52,13 @@ def channel_options(
 
 
 def sent(method: Method[Any, Any], *given: Metadata, request_id: str = "") -> Metadata:
-    """The metadata of one request, the same on every attempt."""
+    """The metadata of one request, the same on every attempt. Raises Invalid where gRPC could not carry it."""
     identity = (_methods.REQUEST_ID, request_id or str(uuid.uuid4()))
-    return (*RAW_ARRAYS, *(pair for metadata in given for pair in metadata), *method.metadata, identity)
+    pairs = (*RAW_ARRAYS, *(pair for metadata in given for pair in metadata), *method.metadata, identity)
+    for name, value in pairs:
+        if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+            raise Invalid(f"{name} is not printable ASCII: {value!r}", hint="encode it")
+    return pairs
 
 
 def pause(attempt: int, targets: int) -> float:

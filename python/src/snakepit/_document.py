@@ -57,8 +57,9 @@ def render(export: pb.SessionExport) -> Document:
         holder.ClearField("binary_value")
     document: Document = MessageToDict(bare, preserving_proto_field_name=True)
     # The mapping of protobuf writes 64 bits as text, for the sake of JavaScript.
-    if "revision" in document:
-        document["revision"] = export.revision
+    for number in ("revision", "position"):
+        if number in document:
+            document[number] = getattr(export, number)
     if "ttl_seconds" in document.get("config", {}):
         document["config"]["ttl_seconds"] = export.config.ttl_seconds
     for key in _HOLDERS:

@@ -12,11 +12,13 @@ mod bindings;
 mod calls;
 mod log;
 mod pools;
+mod subjects;
 
 pub use bindings::{BindWorker, UnbindWorker};
 pub use calls::{CALL_OUTCOMES, CallChunks, CallEnd, CallRecord, CallStart, RecordCalls};
 pub use log::ArchiveEvents;
 pub use pools::{PutPool, RemovePool};
+pub use subjects::{EraseSubject, PutSubject};
 
 /// What one Raft log entry holds: commands, stamped by the leader that proposed them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +116,10 @@ pub enum Body {
     RecordCalls(RecordCalls),
     /// See [`ArchiveEvents`].
     ArchiveEvents(ArchiveEvents),
+    /// See [`PutSubject`].
+    PutSubject(PutSubject),
+    /// See [`EraseSubject`].
+    EraseSubject(EraseSubject),
 }
 
 impl Body {
@@ -139,7 +145,9 @@ impl Body {
             | Self::PutPool(_)
             | Self::RemovePool(_)
             | Self::RecordCalls(_)
-            | Self::ArchiveEvents(_) => "",
+            | Self::ArchiveEvents(_)
+            | Self::PutSubject(_)
+            | Self::EraseSubject(_) => "",
             Self::RegisterTools(body) => &body.session_id,
             Self::ImportSession(body) => &body.session_id,
             Self::BindWorker(body) => &body.session_id,
@@ -173,6 +181,8 @@ pub struct CreateSession {
     pub ttl_ms: u64,
     /// How nodes serve it.
     pub config: SessionConfig,
+    /// Under whose key its values are encrypted; empty where they are not.
+    pub subject: String,
 }
 
 /// End a session and all that belongs to it.
@@ -387,6 +397,8 @@ pub struct ImportSession {
     pub ttl_ms: u64,
     /// How nodes serve it.
     pub config: SessionConfig,
+    /// Under whose key its values are encrypted; empty where they are not.
+    pub subject: String,
     /// Its variables, by name.
     pub variables: BTreeMap<String, ImportedVariable>,
     /// Its programs, by id.

@@ -69,6 +69,8 @@ pub enum Payload {
         config: SessionConfig,
         /// The session of which it is a copy; empty where it is none.
         imported_from: String,
+        /// Under whose key its values are encrypted; empty where they are not.
+        subject: String,
     },
     /// A session's life was extended from the event's time on.
     SessionTouched,
@@ -359,6 +361,20 @@ pub enum Payload {
         /// Hash of the chain at the last of them, 32 bytes.
         hash: Vec<u8>,
     },
+    /// A subject has a key.
+    SubjectPut {
+        /// Its name.
+        name: String,
+        /// Names the key.
+        key_id: String,
+    },
+    /// The key of a subject is destroyed.
+    SubjectErased {
+        /// Its name.
+        name: String,
+        /// Names the key.
+        key_id: String,
+    },
 }
 
 /// Where earlier versions of a variable are: positions of events, 0 where there is none. Version `v` knows
@@ -373,7 +389,7 @@ pub struct Past {
 
 impl Payload {
     /// Names of all events; see [`Self::name`].
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 28] = [
         "SessionCreated",
         "SessionTouched",
         "SessionDeleted",
@@ -400,6 +416,8 @@ impl Payload {
         "CallChunksPut",
         "CallsRecorded",
         "EventsArchived",
+        "SubjectPut",
+        "SubjectErased",
     ];
 
     /// Name of the event, as in the log.
@@ -431,6 +449,8 @@ impl Payload {
             Self::CallChunksPut { .. } => "CallChunksPut",
             Self::CallsRecorded { .. } => "CallsRecorded",
             Self::EventsArchived { .. } => "EventsArchived",
+            Self::SubjectPut { .. } => "SubjectPut",
+            Self::SubjectErased { .. } => "SubjectErased",
         }
     }
 }

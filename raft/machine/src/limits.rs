@@ -25,6 +25,13 @@ pub const ERROR_TYPE_BYTES_MAX: usize = 1_024;
 pub const DIGEST_BYTES: usize = 32;
 /// Bytes of a hash of the chain, and of a root of the tree.
 pub const HASH_BYTES: usize = 32;
+/// What every id of a session begins with whose values are sealed, and no other's: a node knows from the id alone that
+/// nothing may be proposed in plain text.
+pub const SEALED_PREFIX: &str = "sealed:";
+/// What sealing adds to a value at most, in bytes; it does not count against [`Limits::value_bytes_max`].
+pub const SEALED_EXTRA_BYTES: u64 = 128;
+/// Bytes of the id of a key, hexadecimal.
+pub const KEY_ID_BYTES: usize = 32;
 /// Calls that one record may hold.
 pub const RECORDED_CALLS_MAX: usize = 1_024;
 /// Chunks of a call that are put at once.
@@ -62,6 +69,8 @@ pub struct Limits {
     pub pools_max: u64,
     /// Size of one pool's definition, in bytes.
     pub pool_bytes_max: u64,
+    /// Subjects that may be known at once, erased ones included.
+    pub subjects_max: u64,
 }
 
 impl Default for Limits {
@@ -81,6 +90,7 @@ impl Default for Limits {
             tools_per_session_max: 1_000,
             pools_max: 256,
             pool_bytes_max: 64 << 10,
+            subjects_max: 1_000_000,
         }
     }
 }

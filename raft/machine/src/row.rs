@@ -31,6 +31,8 @@ pub enum RowKey {
     Pool(String),
     /// A segment of archived events, by the position of its first.
     Segment(u64),
+    /// A subject whose sessions are sealed, by name.
+    Subject(String),
 }
 
 /// All rows of one kind of one session.
@@ -96,6 +98,8 @@ pub enum Row {
     Pool(PoolRow),
     /// For [`RowKey::Segment`].
     Segment(SegmentRow),
+    /// For [`RowKey::Subject`].
+    Subject(SubjectRow),
 }
 
 /// What the whole cluster shares.
@@ -119,6 +123,10 @@ pub struct HeadRow {
     pub pools_position: u64,
     /// Position of the last event that is archived; 0 where none is.
     pub archived: u64,
+    /// Subjects that are known, erased ones included.
+    pub subjects: u64,
+    /// Position of the last event of a subject; 0 where there was none. Who keeps keys compares it.
+    pub subjects_position: u64,
 }
 
 /// Kept answers are gathered in epochs. Those of the current epoch and of the one before are there.
@@ -176,6 +184,8 @@ pub struct SessionRow {
     pub locked: BTreeSet<String>,
     /// The workers to which its calls go, by pool.
     pub bindings: BTreeMap<String, Binding>,
+    /// Under whose key its values are encrypted; empty where they are not.
+    pub subject: String,
 }
 
 /// A session's worker in a pool: no other gets its calls there.
@@ -371,4 +381,17 @@ pub struct SegmentRow {
     pub hash: Vec<u8>,
     /// When it was archived, milliseconds since 1970.
     pub archived_ms: u64,
+}
+
+/// A subject: somebody or something whose values can be erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectRow {
+    /// Its name.
+    pub name: String,
+    /// Names its key, which nodes have in files of their own.
+    pub key_id: String,
+    /// When its key was made, milliseconds since 1970.
+    pub created_ms: u64,
+    /// When its key was destroyed, milliseconds since 1970; 0 where it was not.
+    pub erased_ms: u64,
 }

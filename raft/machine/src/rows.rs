@@ -1,8 +1,8 @@
 //! How the machine reads and changes rows.
 
 use crate::{
-    Answer, HeadRow, Kept, PoolRow, ProgramRow, Row, RowKey, RowPrefix, SessionRow, ToolRow,
-    VariableRow,
+    Answer, HeadRow, Kept, PoolRow, ProgramRow, Row, RowKey, RowPrefix, SessionRow, SubjectRow,
+    ToolRow, VariableRow,
 };
 
 /// A row could not be read: the store failed, or what it holds is not what its key says.
@@ -128,6 +128,16 @@ pub trait RowsExt: Rows {
         match self.get(&key)? {
             None => Ok(None),
             Some(Row::Tool(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    /// A subject.
+    fn subject(&self, name: &str) -> Result<Option<SubjectRow>, RowsError> {
+        let key = RowKey::Subject(name.to_owned());
+        match self.get(&key)? {
+            None => Ok(None),
+            Some(Row::Subject(row)) => Ok(Some(row)),
             Some(_) => Err(misfit(&key)),
         }
     }

@@ -3,7 +3,7 @@
 use num_bigint::BigInt;
 use serde::{Deserialize, Serialize};
 
-use crate::Array;
+use crate::{Array, SEALED_EXTRA_BYTES};
 
 /// A value as it was sent, before a variable's type has coerced it, or as a variable holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,28 @@ pub enum Value {
     List(String),
     /// An embedding or a tensor.
     Array(Array),
+    /// Any of these, encrypted under the key of a subject.
+    Sealed(Sealed),
+}
+
+/// A value that a node has encrypted before it was proposed. Only who has the key can tell what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Names the key.
+    pub key_id: String,
+    /// What was encrypted.
+    pub data: Vec<u8>,
+    /// What the node has checked the value against, while it is proposed; `None` in rows and events.
+    pub checked: Option<Checked>,
+}
+
+/// The type and the constraints that a sealed value fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The type's name.
+    pub type_name: String,
+    /// The constraints, a JSON object or empty.
+    pub constraints_json: String,
 }
 
 impl Value {
@@ -41,6 +63,7 @@ impl Value {
             Self::Map(_) => "map",
             Self::List(_) => "list",
             Self::Array(_) => "tensor",
+            Self::Sealed(_) => "sealed",
         }
     }
 
@@ -53,6 +76,7 @@ impl Value {
             Self::Boolean(_) | Self::Null => 1,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Array(array) => array.data.len() as u64 + 8 * array.shape.len() as u64,
+            Self::Sealed(sealed) => (sealed.data.len() as u64).saturating_sub(SEALED_EXTRA_BYTES),
         }
     }
 }
@@ -70,6 +94,7 @@ impl PartialEq for Value {
             (Self::Null, Self::Null) => true,
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
             (Self::Array(a), Self::Array(b)) => a == b,
+            (Self::Sealed(a), Self::Sealed(b)) => a == b,
             _ => false,
         }
     }

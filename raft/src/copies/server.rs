@@ -138,7 +138,11 @@ impl copies_server::Copies for CopiesService {
                     let read = file.read(&mut buffer)?;
                     buffer.truncate(read);
                     let bytes = Bytes::from(buffer);
-                    if read == 0 || parts.blocking_send(Ok(peer::SegmentPart { bytes })).is_err() {
+                    if read == 0
+                        || parts
+                            .blocking_send(Ok(peer::SegmentPart { bytes }))
+                            .is_err()
+                    {
                         return Ok(());
                     }
                 }

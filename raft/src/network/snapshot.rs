@@ -11,7 +11,6 @@ use super::{Connection, wire};
 use crate::parts::{self, PARTS_AHEAD};
 use crate::types::{Snapshot, TypeConfig, Vote};
 
-
 fn failed(error: impl ToString) -> StreamingError<TypeConfig> {
     StreamingError::Network(NetworkError::from_string(error))
 }

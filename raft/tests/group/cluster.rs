@@ -311,6 +311,7 @@ pub fn create(session_id: &str) -> Body {
         metadata: BTreeMap::new(),
         ttl_ms: 3_600_000,
         config: Default::default(),
+        subject: String::new(),
     })
 }
 

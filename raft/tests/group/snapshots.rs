@@ -49,10 +49,12 @@ async fn a_node_that_was_away_gets_a_snapshot_and_goes_on() {
     leave_behind(&cluster, away, 100).await;
     cluster.start(away).await;
     cluster.agree().await;
-    assert!(
-        cluster.group(away).status().snapshot.is_some(),
-        "what it lacked could come in no other way"
-    );
+    // What it lacked could come in no other way. Raft tells of a snapshot a moment after it has applied it.
+    let group = cluster.group(away);
+    eventually("the snapshot is known", || {
+        group.status().snapshot.is_some()
+    })
+    .await;
 
     // History came with it: from the first event on, not only the rows.
     let leader = cluster.leader().await;

@@ -86,6 +86,7 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
                 metadata: map(&[("a", "b"), ("c", "")]),
                 ttl_ms: 3_600_000,
                 config: SessionConfig::default(),
+                subject: String::new(),
             }),
         ),
         (
@@ -268,6 +269,7 @@ pub(super) fn commands() -> Vec<(&'static str, Command)> {
                     },
                 )]
                 .into(),
+                subject: String::new(),
             }),
         ),
     ];
@@ -318,6 +320,37 @@ fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
                 last: 300,
                 root: vec![7; 32],
                 hash: vec![8; 32],
+            }),
+        ),
+        (
+            "put_subject",
+            Body::PutSubject(PutSubject {
+                name: "ada".into(),
+                key_id: "0".repeat(32),
+            }),
+        ),
+        (
+            "erase_subject",
+            Body::EraseSubject(EraseSubject { name: "ada".into() }),
+        ),
+        (
+            "set_sealed",
+            Body::SetVariables(SetVariables {
+                session_id: "sealed:ada".into(),
+                atomic: true,
+                updates: vec![SetVariable {
+                    identifier: "x".into(),
+                    value: Ok(Value::Sealed(Sealed {
+                        key_id: "0".repeat(32),
+                        data: vec![1, 2, 3],
+                        checked: Some(Checked {
+                            type_name: "integer".into(),
+                            constraints_json: r#"{"min":1}"#.into(),
+                        }),
+                    })),
+                    expected_version: 2,
+                }],
+                metadata: map(&[]),
             }),
         ),
         (
@@ -547,6 +580,8 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 pools: 2,
                 pools_position: 69_000,
                 archived: 300,
+                subjects: 3,
+                subjects_position: 200,
             }),
         ),
         (
@@ -578,6 +613,7 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                     },
                 )]
                 .into(),
+                subject: String::new(),
             }),
         ),
         (
@@ -628,6 +664,15 @@ pub(super) fn rows() -> Vec<(&'static str, Row)> {
                 name: "train".into(),
                 worker_id: "python-1".into(),
                 spec: vec![1, 2, 3],
+            }),
+        ),
+        (
+            "subject",
+            Row::Subject(SubjectRow {
+                name: "ada".into(),
+                key_id: "0".repeat(32),
+                created_ms: 1,
+                erased_ms: 2,
             }),
         ),
         (
@@ -710,6 +755,7 @@ fn golden_keys() {
         ("tool", RowKey::Tool(id(), "train".into())),
         ("pool", RowKey::Pool("pool-1".into())),
         ("segment", RowKey::Segment(300)),
+        ("subject", RowKey::Subject("ada".into())),
     ];
     for (name, key) in keys {
         let (column, _) = keys::row_key(&key).unwrap();

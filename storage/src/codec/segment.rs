@@ -84,7 +84,10 @@ pub(crate) fn check_magic(found: &[u8; 8]) -> Result<(), CodecError> {
     let [name @ .., version] = MAGIC;
     let [found_name @ .., found_version] = *found;
     if found_name != name {
-        return Err(CodecError::damaged("a segment", "it does not begin or end as one"));
+        return Err(CodecError::damaged(
+            "a segment",
+            "it does not begin or end as one",
+        ));
     }
     if found_version != version {
         return Err(CodecError::UnknownVersion {

@@ -314,9 +314,7 @@ pub fn link_archive(data: &Path, target: &Path) -> io::Result<()> {
         return Ok(());
     }
     make_dir(target)?;
-    let target = target
-        .canonicalize()
-        .map_err(file("find", target))?;
+    let target = target.canonicalize().map_err(file("find", target))?;
     let link = DataDir::new(data).archive();
     match fs::symlink_metadata(&link) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -44,7 +44,10 @@ impl SegmentFolder {
 
     /// Open the folder for reading; nothing in it is changed.
     pub(crate) fn open_read_only(dir: &Path) -> io::Result<Self> {
-        let ranges: BTreeMap<u64, u64> = files(dir)?.iter().filter_map(|path| range_of(path)).collect();
+        let ranges: BTreeMap<u64, u64> = files(dir)?
+            .iter()
+            .filter_map(|path| range_of(path))
+            .collect();
         Ok(Self {
             dir: dir.to_owned(),
             ranges: RwLock::new(ranges),
@@ -60,7 +63,8 @@ impl SegmentFolder {
 
     /// The file of a segment.
     pub(crate) fn path(&self, first: u64, last: u64) -> PathBuf {
-        self.dir.join(format!("events-{first:020}-{last:020}{SUFFIX}"))
+        self.dir
+            .join(format!("events-{first:020}-{last:020}{SUFFIX}"))
     }
 
     /// Whether a segment's file is there.
@@ -134,11 +138,7 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 /// Whether nobody can be writing a file any more; the folder may be shared.
 fn is_old(path: &Path) -> bool {
     let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    written.is_ok_and(|written| {
-        written
-            .elapsed()
-            .is_ok_and(|since| since > UNFINISHED_KEPT)
-    })
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|since| since > UNFINISHED_KEPT))
 }
 
 /// The range in a segment's name.

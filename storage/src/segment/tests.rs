@@ -2,7 +2,9 @@ use super::*;
 use crate::codec::stored_event::{GENESIS, chain};
 
 fn event(number: u64) -> Vec<u8> {
-    format!("event {number} ").repeat(number as usize % 90).into_bytes()
+    format!("event {number} ")
+        .repeat(number as usize % 90)
+        .into_bytes()
 }
 
 #[test]
@@ -25,13 +27,21 @@ fn a_segment_gives_what_was_put_in() {
         assert!(folder.covering(outside).unwrap().is_none());
     }
     let file = folder.covering(100).unwrap().unwrap();
-    assert_eq!((file.range(), file.hashes()), ((first, last), (previous, hash)));
+    assert_eq!(
+        (file.range(), file.hashes()),
+        ((first, last), (previous, hash))
+    );
     let all = file.events(first, usize::MAX, usize::MAX).unwrap();
     assert_eq!(all.len() as u64, last - first + 1);
-    assert!(all.iter().zip(first..).all(|(found, number)| {
-        found.position == number && found.bytes == event(number)
-    }));
-    assert_eq!(file.events(3_990, 3, usize::MAX).unwrap(), all[3_979..3_982]);
+    assert!(
+        all.iter()
+            .zip(first..)
+            .all(|(found, number)| { found.position == number && found.bytes == event(number) })
+    );
+    assert_eq!(
+        file.events(3_990, 3, usize::MAX).unwrap(),
+        all[3_979..3_982]
+    );
     assert_eq!(file.events(500, 10, 0).unwrap(), all[489..490]);
     assert_eq!(file.events(last + 1, 10, 10).unwrap(), []);
     // A folder that is opened again knows it, and leaves what is being written.

@@ -105,12 +105,12 @@ impl SegmentWriter {
         let index = segment::seal_index(&self.index)?;
         let length = u32::try_from(index.len()).map_err(io::Error::other)?;
         self.out.write_all(&index)?;
-        self.out
-            .write_all(&segment::trailer(self.offset, length))?;
-        let handle = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        handle
-            .sync_all()
-            .map_err(file("sync", &self.temporary.0))?;
+        self.out.write_all(&segment::trailer(self.offset, length))?;
+        let handle = self
+            .out
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        handle.sync_all().map_err(file("sync", &self.temporary.0))?;
         fs::rename(&self.temporary.0, path).map_err(file("rename", &self.temporary.0))?;
         match path.parent() {
             Some(folder) => sync_dir(folder),

@@ -18,6 +18,7 @@ fn apply(state: &StateStore, index: u64, sessions: std::ops::Range<u64>) {
             metadata: Default::default(),
             ttl_ms: 60_000,
             config: Default::default(),
+            subject: String::new(),
         }),
     });
     let proposal = Proposal {

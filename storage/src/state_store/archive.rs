@@ -65,7 +65,8 @@ impl StateStore {
         }
         let segments = db.segments();
         if !segments.has(first, last) {
-            let mut writer = SegmentWriter::begin(segments.dir()?, first, hash_at(&db, first - 1)?)?;
+            let mut writer =
+                SegmentWriter::begin(segments.dir()?, first, hash_at(&db, first - 1)?)?;
             each(&db, first, last, |event| writer.push(&event.bytes))?;
             if writer.hash() != hash_at(&db, last)? {
                 return Err(damaged(format_args!(
@@ -87,7 +88,11 @@ impl StateStore {
             let (key, value) = item.map_err(rocks("read segments"))?;
             match row::decode(&value)? {
                 Row::Segment(segment) => found.push(segment),
-                _ => return Err(damaged(format_args!("a segment is another row, key {key:02x?}"))),
+                _ => {
+                    return Err(damaged(format_args!(
+                        "a segment is another row, key {key:02x?}"
+                    )));
+                }
             }
         }
         Ok(found)
@@ -136,7 +141,9 @@ impl StateStore {
     pub fn segment_file(&self, first: u64, last: u64) -> Option<PathBuf> {
         let db = self.db();
         let segments = db.segments();
-        segments.has(first, last).then(|| segments.path(first, last))
+        segments
+            .has(first, last)
+            .then(|| segments.path(first, last))
     }
 
     /// A new file in which a segment can be received, beside where it will be.
@@ -153,7 +160,11 @@ impl StateStore {
     /// # Errors
     ///
     /// `InvalidData` where it does not.
-    pub fn adopt_segment(&self, received: &std::path::Path, segment: &SegmentRow) -> io::Result<()> {
+    pub fn adopt_segment(
+        &self,
+        received: &std::path::Path,
+        segment: &SegmentRow,
+    ) -> io::Result<()> {
         let db = self.db();
         let proved = SegmentFile::open(received).and_then(|file| {
             agree(&prove(&db, &file)?, segment)?;
@@ -209,7 +220,10 @@ fn prove(db: &StateDb, file: &SegmentFile) -> io::Result<Sealed> {
     while tree.size() < last {
         let found = file.events(tree.size() + 1, READ_EVENTS, READ_BYTES)?;
         if found.is_empty() {
-            return Err(damaged(format_args!("event {} is missing", tree.size() + 1)));
+            return Err(damaged(format_args!(
+                "event {} is missing",
+                tree.size() + 1
+            )));
         }
         for event in found {
             hash = stored_event::chain(&hash, &event.bytes);
@@ -278,7 +292,6 @@ fn delete(db: &StateDb, first: u64, last: u64) -> io::Result<()> {
         .delete_file_in_range_cf(family, start, end)
         .and_then(|()| db.raw().delete_range_cf(family, start, end))
         .map_err(rocks("move events out"))?;
-    db.raw()
-        .compact_range_cf(family, Some(start), Some(end));
+    db.raw().compact_range_cf(family, Some(start), Some(end));
     Ok(())
 }

@@ -22,12 +22,13 @@ pub(super) const PROGRAM_DEADLINES: &str = "program_deadlines";
 pub(super) const TOOLS: &str = "tools";
 pub(super) const POOLS: &str = "pools";
 pub(super) const SEGMENTS: &str = "segments";
+pub(super) const SUBJECTS: &str = "subjects";
 pub(super) const TREE: &str = "tree";
 pub(super) const EVENT_BY_CALL: &str = "event_by_call";
 pub(super) const SESSION_POINTS: &str = "session_points";
 pub(super) const META: &str = "meta";
 
-pub(super) const ALL: [&str; 15] = [
+pub(super) const ALL: [&str; 16] = [
     EVENTS,
     EVENT_BY_SESSION,
     SESSIONS,
@@ -39,6 +40,7 @@ pub(super) const ALL: [&str; 15] = [
     TOOLS,
     POOLS,
     SEGMENTS,
+    SUBJECTS,
     TREE,
     EVENT_BY_CALL,
     SESSION_POINTS,
@@ -70,6 +72,7 @@ pub(super) fn of_rows(column: RowColumn) -> &'static str {
         RowColumn::Tools => TOOLS,
         RowColumn::Pools => POOLS,
         RowColumn::Segments => SEGMENTS,
+        RowColumn::Subjects => SUBJECTS,
     }
 }
 

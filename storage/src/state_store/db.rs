@@ -118,6 +118,15 @@ impl StateDb {
             .map_err(rocks("flush the state"))
     }
 
+    /// Compact all columns.
+    pub(crate) fn compact(&self) -> io::Result<()> {
+        for name in columns::ALL {
+            self.db
+                .compact_range_cf(self.column(name)?, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
     pub(crate) fn meta(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         self.db
             .get_cf(self.column(columns::META)?, key)

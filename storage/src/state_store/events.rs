@@ -34,7 +34,11 @@ pub(super) fn from(
 ) -> io::Result<Vec<StoredEvent>> {
     let position = position.max(1);
     let found = held(db, position, limit, bytes_max)?;
-    if limit == 0 || found.first().is_some_and(|event| event.position == position) {
+    if limit == 0
+        || found
+            .first()
+            .is_some_and(|event| event.position == position)
+    {
         return Ok(found);
     }
     match db.segments().covering(position)? {

@@ -20,6 +20,8 @@ pub struct Head {
     /// Position of the last event of a pool of the cluster; 0 where there was none. As long as it is the same,
     /// so are the pools.
     pub pools_position: u64,
+    /// Position of the last event of a subject; 0 where there was none. As long as it is the same, so are the subjects.
+    pub subjects_position: u64,
 }
 
 /// A head with the membership beside it.
@@ -43,6 +45,7 @@ impl Published {
             time_ms: row.time_ms,
             sessions: row.sessions,
             pools_position: row.pools_position,
+            subjects_position: row.subjects_position,
         };
         Self {
             head,

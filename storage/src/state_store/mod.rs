@@ -193,6 +193,7 @@ impl StateStorage for StateStore {
                 time_ms: before.head.time_ms,
                 sessions: before.head.sessions,
                 pools_position: before.head.pools_position,
+                subjects_position: before.head.subjects_position,
                 ..Default::default()
             }
         } else {
@@ -270,8 +271,7 @@ impl StateStore {
         let snapshots = snapshots.as_mut().ok_or_else(read_only)?;
         let state = self.shared.data.state();
         let segments = self.db().segments().clone();
-        let prepared =
-            snapshot::prepare(staged, &state, &snapshots.generation, segments, after)?;
+        let prepared = snapshot::prepare(staged, &state, &snapshots.generation, segments, after)?;
         let mut applying = lock(&self.shared.apply);
         applying.clear();
         let before = self.published();

@@ -81,6 +81,13 @@ impl StateStore {
         self.reader().view().next_deadline()
     }
 
+    /// Flush and compact all columns: what was overwritten and deleted goes from the disk. Takes long.
+    pub fn compact(&self) -> io::Result<()> {
+        let db = self.db();
+        db.flush()?;
+        db.compact()
+    }
+
     /// Digest of all rows as they are now; reads all of them.
     pub fn rows_digest(&self) -> io::Result<RowsDigest> {
         self.reader().view().rows_digest()

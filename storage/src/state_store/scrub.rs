@@ -24,6 +24,9 @@ impl StateStore {
         let db = self.db();
         let end = self.head().position;
         let mut next = position.saturating_sub(1) / BLOCK * BLOCK + 1;
+        if next > end {
+            return Ok(0);
+        }
         let mut hash = match next {
             1 => GENESIS,
             _ => events::at(&db, next - 1)?.hash,

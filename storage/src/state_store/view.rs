@@ -4,8 +4,8 @@ use std::io;
 
 use rocksdb::{DBIteratorWithThreadMode, Direction, IteratorMode, ReadOptions, Snapshot};
 use snakepit_machine::{
-    HeadRow, PoolRow, ProgramRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, ToolRow,
-    VariableRow,
+    HeadRow, PoolRow, ProgramRow, Row, RowKey, Rows, RowsError, RowsExt, SessionRow, SubjectRow,
+    ToolRow, VariableRow,
 };
 
 use super::columns;
@@ -142,6 +142,22 @@ impl<'a> StateView<'a> {
             match row::decode(&value)? {
                 Row::Pool(pool) => found.push(pool),
                 _ => return Err(misfit(RowColumn::Pools, &key)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Subjects in the order of their names, from behind one; erased ones too.
+    pub fn list_subjects(&self, after: Option<&str>, limit: usize) -> io::Result<Vec<SubjectRow>> {
+        let start = after
+            .map(|after| behind(keys::subject::encode(after)))
+            .unwrap_or_default();
+        let mut found = Vec::new();
+        for item in self.iterate(columns::SUBJECTS, &start, None)?.take(limit) {
+            let (key, value) = item.map_err(rocks("read subjects"))?;
+            match row::decode(&value)? {
+                Row::Subject(subject) => found.push(subject),
+                _ => return Err(misfit(RowColumn::Subjects, &key)),
             }
         }
         Ok(found)

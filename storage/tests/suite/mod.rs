@@ -66,6 +66,7 @@ pub fn create(session: &str, ttl_ms: u64) -> Body {
         metadata: [("k".to_owned(), "v".to_owned())].into(),
         ttl_ms,
         config: Default::default(),
+        subject: String::new(),
     })
 }
 

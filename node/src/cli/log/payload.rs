@@ -111,6 +111,8 @@ pub(super) fn change(payload: &Payload) -> String {
         }
         Payload::PoolRemoved { name, version } => format!("{name} (v{version})"),
         Payload::EventsArchived { first, last, .. } => format!("{first} to {last}"),
+        Payload::SubjectPut { name, key_id } => format!("{name} has key {key_id}"),
+        Payload::SubjectErased { name, .. } => name.clone(),
         Payload::WorkerBound { pool, node, worker } => {
             format!("{pool} to {worker} of node {node}")
         }
@@ -166,6 +168,7 @@ pub(super) fn json(payload: &Payload) -> Json {
             ttl_ms,
             config,
             imported_from,
+            subject,
         } => json!({
             "metadata": metadata,
             "ttl_ms": ttl_ms,
@@ -173,6 +176,7 @@ pub(super) fn json(payload: &Payload) -> Json {
             "cache_ttl_ms": config.cache_ttl_ms,
             "enable_telemetry": config.enable_telemetry,
             "imported_from": imported_from,
+            "subject": subject,
         }),
         Payload::SessionTouched | Payload::SessionDeleted => json!({}),
         Payload::SessionExpired { deadline_ms } => json!({ "deadline_ms": deadline_ms }),
@@ -304,6 +308,9 @@ pub(super) fn json(payload: &Payload) -> Json {
             root,
             hash,
         } => json!({ "first": first, "last": last, "root": hex(root), "hash": hex(hash) }),
+        Payload::SubjectPut { name, key_id } | Payload::SubjectErased { name, key_id } => {
+            json!({ "name": name, "key_id": key_id })
+        }
         Payload::WorkerBound { pool, node, worker }
         | Payload::WorkerUnbound { pool, worker, node } => {
             json!({ "pool": pool, "node": node, "worker": worker })

@@ -180,6 +180,7 @@ mod tests {
             ttl_ms: 90_000,
             config: SessionConfig::default(),
             imported_from: String::new(),
+            subject: String::new(),
         };
         assert_eq!(change(&created), "ttl 1m30s a=b");
         let long = Payload::VariableRegistered {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snakepit_client::NewSession;
+use snakepit_machine::SEALED_PREFIX;
 
 use super::super::arguments::{duration, pair};
 use super::super::error::CliError;
@@ -31,18 +32,34 @@ pub(crate) struct Args {
         default_missing_value = "0"
     )]
     cache: Option<Duration>,
+    /// Seal its values with the key of this subject, so that they can be erased; the id begins with `sealed:` then
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    subject: String,
     /// Write one line to the nodes' logs for each of its requests
     #[arg(long)]
     telemetry: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let id = args.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let id = args.id.unwrap_or_else(|| {
+        let prefix = if args.subject.is_empty() {
+            ""
+        } else {
+            SEALED_PREFIX
+        };
+        format!("{prefix}{}", uuid::Uuid::now_v7())
+    });
     let session = NewSession {
         ttl: args.ttl,
         metadata: args.meta.into_iter().collect(),
         cache: args.cache,
         telemetry: args.telemetry,
+        subject: args.subject,
     };
     let client = context.client()?;
     let created = client.open_session(&id, session).await?.value;

@@ -34,6 +34,13 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         ("revision", Cell::number(session.revision)),
         ("cache", cache),
         (
+            "subject",
+            match session.subject.as_str() {
+                "" => Cell::none(),
+                subject => Cell::text(subject),
+            },
+        ),
+        (
             "telemetry",
             Cell::text(if session.telemetry { "on" } else { "off" }),
         ),

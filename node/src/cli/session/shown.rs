@@ -21,5 +21,6 @@ pub(super) fn as_json(session: &Session) -> Json {
         "revision": session.revision,
         "cache_s": session.cache.map(|age| age.as_secs()),
         "telemetry": session.telemetry,
+        "subject": session.subject,
     })
 }

@@ -24,7 +24,7 @@ pub(super) async fn answer(
             .variable(&session_id, &variable_identifier)?
             .ok_or_else(|| Rejection::no_variable(&variable_identifier))?;
         look.check(Action::Read, &row)?;
-        Ok(wire::variable(row, look))
+        wire::variable(&session_id, row, look)
     });
     let (index, variable) = read.await?;
     Ok(wire::at_index(

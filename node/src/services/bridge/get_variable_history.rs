@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use snakepit_machine::access::Action;
-use snakepit_machine::{Payload, Rejection, RowsExt};
+use snakepit_machine::{Payload, Rejection, RowsExt, VariableRow};
 use snakepit_proto::bridge::{
     GetVariableHistoryRequest, GetVariableHistoryResponse, VariableHistoryEntry,
 };
-use snakepit_proto::{times, values};
+use snakepit_proto::times;
 use tonic::Response;
 
 use crate::services::history::{self, Version};
@@ -62,9 +62,9 @@ pub(super) async fn answer(
         };
         let entries = versions
             .into_iter()
-            .map(|version| entry(version, &row.type_name, look));
+            .map(|version| entry(&session_id, &row, version, look));
         Ok(GetVariableHistoryResponse {
-            entries: entries.collect(),
+            entries: entries.collect::<Result<_, _>>()?,
             next_before_version,
         })
     });
@@ -72,11 +72,17 @@ pub(super) async fn answer(
     Ok(wire::at_index(index, response))
 }
 
-fn entry(version: Version, type_name: &str, look: &Look) -> VariableHistoryEntry {
+fn entry(
+    session_id: &str,
+    row: &VariableRow,
+    version: Version,
+    look: &Look,
+) -> Result<VariableHistoryEntry, Failure> {
     let (number, _) = version.number();
     let (value, payload) = version
         .value()
-        .map(|value| values::encode(value, type_name, look.arrays))
+        .map(|value| wire::value(session_id, &row.name, value, &row.type_name, look))
+        .transpose()?
         .unzip();
     let cause = wire::cause(&version.event);
     let (update_type, rolled_back_to, metadata) = match version.event.payload {
@@ -90,7 +96,7 @@ fn entry(version: Version, type_name: &str, look: &Look) -> VariableHistoryEntry
         // History holds nothing else.
         _ => ("", 0, Default::default()),
     };
-    VariableHistoryEntry {
+    Ok(VariableHistoryEntry {
         version: wire::version(number),
         value,
         timestamp: Some(times::timestamp(version.event.time_ms)),
@@ -101,5 +107,5 @@ fn entry(version: Version, type_name: &str, look: &Look) -> VariableHistoryEntry
         rolled_back_to,
         position: version.event.position,
         cause: Some(cause),
-    }
+    })
 }

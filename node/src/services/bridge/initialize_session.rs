@@ -19,11 +19,15 @@ pub(super) async fn answer(
 ) -> Result<Response<InitializeSessionResponse>, Failure> {
     let session_id = request.session_id;
     let config = request.config.unwrap_or_default();
+    if !request.subject.is_empty() {
+        node.subject_key(&ask, &request.subject).await?;
+    }
     let body = CreateSession {
         session_id: session_id.clone(),
         metadata: request.metadata,
         ttl_ms: ttl_ms(config.ttl_seconds, node.settings.session.default_ttl_s)?,
         config: session_config(&config)?,
+        subject: request.subject,
     };
     let (index, Answer::SessionCreated { created }) =
         node.propose(&ask, Body::CreateSession(body)).await?
@@ -37,11 +41,10 @@ pub(super) async fn answer(
         let read = node.read_session(&ask, &session_id, move |state, _, look| {
             let rows =
                 state.with_view(|view| view.list_variables(&id, None, INITIAL_VARIABLES_MAX))?;
-            Ok(rows
-                .into_iter()
+            rows.into_iter()
                 .filter(|row| look.check(Action::Read, row).is_ok())
-                .map(|row| (row.name.clone(), wire::variable(row, look)))
-                .collect())
+                .map(|row| Ok((row.name.clone(), wire::variable(&id, row, look)?)))
+                .collect::<Result<_, Failure>>()
         });
         read.await?.1
     };

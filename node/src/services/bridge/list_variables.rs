@@ -52,8 +52,8 @@ pub(super) async fn answer(
             state.with_view(|view| page(view, &session_id, shown, page_token, size))?;
         let variables: Vec<_> = rows
             .into_iter()
-            .map(|row| wire::variable(row, look))
-            .collect();
+            .map(|row| wire::variable(&session_id, row, look))
+            .collect::<Result<_, _>>()?;
         Ok((variables, next))
     });
     let (index, (variables, next_page_token)) = read.await?;

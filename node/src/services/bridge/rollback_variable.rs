@@ -5,7 +5,6 @@ use snakepit_machine::access::Action;
 use snakepit_machine::{Answer, Body, Payload, Rejection, RollbackVariable, RowsExt, Value};
 use snakepit_proto::bridge::{self, RollbackVariableRequest, RollbackVariableResponse};
 use snakepit_proto::times;
-use snakepit_proto::values::{self, Arrays};
 use snakepit_storage::StateStore;
 use tonic::Response;
 
@@ -55,10 +54,10 @@ pub(super) async fn answer(
         return Err(misfit());
     };
     node.applied(&ask, index).await?;
-    let arrays = ask.arrays;
+    let look = ask.look(0);
     let variable = node
-        .blocking(move |state| made(state, position, arrays))
-        .await?;
+        .blocking(move |state| Ok(made(state, &session_id, position, &look)))
+        .await??;
     Ok(wire::at_index(
         index,
         RollbackVariableResponse {
@@ -95,7 +94,12 @@ fn old_value(
 
 /// The variable as the event of the rollback tells it: the same however often it is asked, whatever has become
 /// of the variable since.
-fn made(state: &StateStore, position: u64, arrays: Arrays) -> io::Result<bridge::Variable> {
+fn made(
+    state: &StateStore,
+    session_id: &str,
+    position: u64,
+    look: &Look,
+) -> Result<bridge::Variable, Failure> {
     let version = Version::read(state, position)?;
     let by_tool = !version.event.cause.call_id.is_empty();
     let Payload::VariableRolledBack {
@@ -110,9 +114,9 @@ fn made(state: &StateStore, position: u64, arrays: Arrays) -> io::Result<bridge:
     } = version.event.payload
     else {
         let message = format!("event {position} is no rollback");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
     };
-    let (value, payload) = values::encode(&value, &type_name, arrays);
+    let (value, payload) = wire::value(session_id, &name, &value, &type_name, look)?;
     Ok(bridge::Variable {
         value: Some(value),
         binary_value: payload.into(),

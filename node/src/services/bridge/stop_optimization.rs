@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use snakepit_machine::{Answer, Body, StopOptimization};
 use snakepit_proto::bridge::{StopOptimizationRequest, StopOptimizationResponse};
-use snakepit_proto::values;
 use tonic::Response;
 
 use super::misfit;
@@ -15,8 +14,9 @@ pub(super) async fn answer(
     ask: Ask,
     request: StopOptimizationRequest,
 ) -> Result<Response<StopOptimizationResponse>, Failure> {
+    let session_id = request.session_id;
     let body = StopOptimization {
-        session_id: request.session_id,
+        session_id: session_id.clone(),
         identifier: request.variable_identifier,
         optimization_id: request.optimization_id,
         force: request.force,
@@ -27,15 +27,16 @@ pub(super) async fn answer(
         return Err(misfit());
     };
     node.applied(&ask, index).await?;
-    let arrays = ask.arrays;
-    let read = node.blocking(move |state| {
-        let version = Version::read(state, position)?;
-        let type_name = version.type_name().to_owned();
-        Ok(version
-            .value()
-            .map(|value| values::encode(value, &type_name, arrays)))
+    node.key_of(&ask, &session_id).await?;
+    let look = ask.look(0);
+    let version = node
+        .blocking(move |state| Version::read(state, position))
+        .await?;
+    let shown = version.value().map(|value| {
+        let (name, type_name) = (version.name(), version.type_name());
+        wire::value(&session_id, name, value, type_name, &look)
     });
-    let (value, payload) = read.await?.unzip();
+    let (value, payload) = shown.transpose()?.unzip();
     Ok(wire::at_index(
         index,
         StopOptimizationResponse {

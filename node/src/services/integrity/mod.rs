@@ -127,14 +127,22 @@ impl Node {
             }
             Verdict::OthersDiffer(nodes) => {
                 differing(&nodes);
-                tracing::error!(?nodes, "other nodes have another log than most; they are to find out and heal");
+                tracing::error!(
+                    ?nodes,
+                    "other nodes have another log than most; they are to find out and heal"
+                );
                 self.integrity.doubt(Standing::Right);
                 None
             }
             Verdict::Split(nodes) => {
                 differing(&nodes);
-                let reason = format!("its log differs from that of nodes {nodes:?}, and no majority says which is right");
-                tracing::error!(reason, "the log of this node is in doubt; hint: bring all nodes up, or verify them with `snakepit log verify`");
+                let reason = format!(
+                    "its log differs from that of nodes {nodes:?}, and no majority says which is right"
+                );
+                tracing::error!(
+                    reason,
+                    "the log of this node is in doubt; hint: bring all nodes up, or verify them with `snakepit log verify`"
+                );
                 self.integrity.doubt(Standing::InDoubt(reason));
                 None
             }
@@ -142,7 +150,9 @@ impl Node {
             Verdict::Wrong(_) => match self.compare(clients).await {
                 Verdict::Wrong(nodes) => {
                     differing(&nodes);
-                    Some(format!("its log differs from that of nodes {nodes:?}, which are most"))
+                    Some(format!(
+                        "its log differs from that of nodes {nodes:?}, which are most"
+                    ))
                 }
                 _ => None,
             },
@@ -170,9 +180,8 @@ impl Node {
             others.extend(clients.get(&key).cloned());
         }
         let position = self.state.head().position;
-        let ask = |size_max: u64| {
-            join_all(others.iter().map(move |client| client.tree_head(size_max)))
-        };
+        let ask =
+            |size_max: u64| join_all(others.iter().map(move |client| client.tree_head(size_max)));
         let sizes = ask(position).await;
         let sizes = sizes.iter().flatten().filter(|head| !head.out_of_service);
         let Some(size) = sizes.map(|head| head.size).min() else {
@@ -241,7 +250,9 @@ impl Node {
             Ok(false) => tracing::error!(
                 "the state was replaced a short while ago and is wrong again; the node stays out of service; hint: replace its disk, or run another release"
             ),
-            Err(error) => tracing::error!(%error, "healing cannot be asked for; the node stays out of service"),
+            Err(error) => {
+                tracing::error!(%error, "healing cannot be asked for; the node stays out of service")
+            }
         }
     }
 }

@@ -98,11 +98,14 @@ impl Node {
 
     /// A key names one call: refuse other arguments.
     async fn check_same(&self, call: &Routed, position: u64) -> Result<(), Failure> {
+        let ask = self.own_ask(&call.principal)?;
+        let digest = self.logged_digest(&ask, call.session(), arguments_digest(call));
+        let digest = digest.await?;
         match self.payload_at(position).await? {
             Payload::CallStarted {
                 arguments_digest: first,
                 ..
-            } if first == arguments_digest(call) => Ok(()),
+            } if first == digest => Ok(()),
             _ => Err(Failure::Invalid(
                 "the idempotency key has named a call with another tool or other arguments; hint: give each call a key of its own".into(),
             )),
@@ -124,7 +127,10 @@ impl Node {
                 Some(Answer::CallEnded {
                     outcome, result, ..
                 }) => match outcome.as_str() {
-                    "ok" | "raised" if !result.is_empty() => return recorded(&result).map(Some),
+                    "ok" | "raised" if !result.is_empty() => {
+                        let opened = self.opened(call, call_id, result).await?;
+                        return recorded(&opened).map(Some);
+                    }
                     "refused" => return Ok(None),
                     _ if self.may_repeat(call) => return Ok(None),
                     _ => return Err(lost(call_id, &outcome)),

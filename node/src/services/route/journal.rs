@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 
 use super::Routed;
 use crate::pool::{CallErrorKind, Journal};
+use crate::services::seal::is_sealed;
 use crate::services::{Failure, Node};
 
 /// Records that wait to be logged.
@@ -193,6 +194,15 @@ fn result_digest(answer: &ExecuteToolResponse) -> Vec<u8> {
     hasher.finalize().as_bytes().to_vec()
 }
 
+/// A digest, unless it would tell something of what a sealed session holds.
+fn unless_sealed(session_id: &str, digest: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    if is_sealed(session_id) {
+        Vec::new()
+    } else {
+        digest()
+    }
+}
+
 fn digest(bytes: &[u8]) -> Vec<u8> {
     if bytes.is_empty() {
         return Vec::new();
@@ -225,7 +235,7 @@ impl Pending {
                 tool_version: version,
                 principal: call.principal.clone(),
                 request_id: call.request_id.clone(),
-                arguments_digest: arguments_digest(call),
+                arguments_digest: unless_sealed(call.session(), || arguments_digest(call)),
                 started_ms: wall_clock_ms(),
                 ..CallRecord::default()
             }),
@@ -246,7 +256,7 @@ impl Pending {
                 record.node = answer.node_id;
                 record.duration_us = answer.execution_time_us;
                 record.queued_us = answer.queued_us;
-                record.result_digest = result_digest(answer);
+                record.result_digest = unless_sealed(&record.session_id, || result_digest(answer));
             }
             Err(failure) => {
                 let ended = Ended::of(answered);

@@ -43,6 +43,7 @@ impl Node {
         let Payload::CallStarted { arguments, .. } = self.payload_at(position).await? else {
             return Err(crate::services::bridge::misfit());
         };
+        let arguments = self.opened(&call, &resumed, arguments).await?;
         let first = ExecuteToolRequest::decode(arguments.as_slice())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
         call.request = first;
@@ -79,7 +80,7 @@ impl Node {
                 if first + count <= next {
                     continue;
                 }
-                for chunk in self.chunks_at(position).await? {
+                for chunk in self.chunks_at(&call, resumed, position).await? {
                     if chunk.number >= next {
                         next = chunk.number + 1;
                         if reader.send(Ok(chunk)).await.is_err() {
@@ -93,7 +94,10 @@ impl Node {
                     outcome, result, ..
                 }) => match outcome.as_str() {
                     "ok" => return Ok(()),
-                    "raised" => return Err(raised(&result)),
+                    "raised" => {
+                        let message = self.opened(&call, resumed, result).await?;
+                        return Err(raised(&message));
+                    }
                     _ => return self.run_the_rest(call, resumed, next, reader).await,
                 },
                 Some(_) => return Err(crate::services::bridge::misfit()),
@@ -139,15 +143,36 @@ impl Node {
         Ok(())
     }
 
-    async fn chunks_at(&self, position: u64) -> Result<Vec<ToolChunk>, Failure> {
+    async fn chunks_at(
+        &self,
+        call: &Routed,
+        call_id: &str,
+        position: u64,
+    ) -> Result<Vec<ToolChunk>, Failure> {
         let Payload::CallChunksPut { chunks, .. } = self.payload_at(position).await? else {
             return Err(crate::services::bridge::misfit());
         };
-        let decoded = chunks
-            .iter()
-            .map(|bytes| ToolChunk::decode(bytes.as_slice()));
-        let decoded: Result<Vec<_>, _> = decoded.collect();
-        Ok(decoded.map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?)
+        let mut decoded = Vec::with_capacity(chunks.len());
+        for bytes in chunks {
+            let bytes = self.opened(call, call_id, bytes).await?;
+            let chunk = ToolChunk::decode(bytes.as_slice());
+            decoded
+                .push(chunk.map_err(|error| {
+                    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+                })?);
+        }
+        Ok(decoded)
+    }
+
+    /// What the log has of a call of this session, in plain text.
+    pub(super) async fn opened(
+        &self,
+        call: &Routed,
+        call_id: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, Failure> {
+        let ask = self.own_ask(&call.principal)?;
+        self.open_bytes(&ask, call.session(), call_id, bytes).await
     }
 }
 

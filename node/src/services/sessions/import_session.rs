@@ -8,6 +8,7 @@ use tonic::Response;
 use super::export_session::FORMAT;
 use crate::services::bridge::initialize_session::{session_config, ttl_ms};
 use crate::services::bridge::{misfit, set_variables};
+use crate::services::seal::is_sealed;
 use crate::services::{Ask, Failure, Node, wire};
 
 /// What a new session says of its origin: the session, and the moment where that was not its last.
@@ -37,11 +38,25 @@ pub(super) async fn answer(
     } else {
         request.session_id
     };
+    let subject = if request.subject.is_empty() && is_sealed(&session_id) {
+        export.subject.clone()
+    } else {
+        request.subject
+    };
+    if !export.subject.is_empty() && !is_sealed(&session_id) {
+        return Err(Failure::Invalid(format!(
+            "the export is of a sealed session, {session_id} would hold its values in plain text; hint: give the new session an id that begins with sealed:"
+        )));
+    }
     let config = export.config.unwrap_or_default();
+    if is_sealed(&session_id) {
+        node.subject_key(&ask, &subject).await?;
+    }
     let body = ImportSession {
         session_id: session_id.clone(),
         ttl_ms: ttl_ms(config.ttl_seconds, node.settings.session.default_ttl_s)?,
         config: session_config(&config)?,
+        subject,
         variables: variables(&export)?,
         programs: programs(&export)?,
         imported_from: imported_from(&export.session_id, export.position),

@@ -14,7 +14,7 @@ use std::time::Instant;
 use snakepit_proto::session::{self as pb, sessions_server};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Ask, Failure, Node, looks};
+use super::{Ask, Failure, Node, looks, wire};
 
 /// Serves [`sessions_server::Sessions`].
 #[derive(Clone, Debug)]
@@ -106,5 +106,27 @@ impl sessions_server::Sessions for SessionService {
     ) -> Result<Response<pb::ImportSessionResponse>, Status> {
         self.answer("ImportSession", request, import_session::answer)
             .await
+    }
+
+    async fn erase_subject(
+        &self,
+        request: Request<pb::EraseSubjectRequest>,
+    ) -> Result<Response<pb::EraseSubjectResponse>, Status> {
+        let erase = |node: Arc<Node>, ask: Ask, request: pb::EraseSubjectRequest| async move {
+            let (index, response) = node.erase_subject(&ask, request.subject).await?;
+            Ok(wire::at_index(index, response))
+        };
+        self.answer("EraseSubject", request, erase).await
+    }
+
+    async fn list_subjects(
+        &self,
+        request: Request<pb::ListSubjectsRequest>,
+    ) -> Result<Response<pb::ListSubjectsResponse>, Status> {
+        let list = |node: Arc<Node>, ask: Ask, request: pb::ListSubjectsRequest| async move {
+            let (index, response) = node.list_subjects(&ask, request).await?;
+            Ok(wire::at_index(index, response))
+        };
+        self.answer("ListSubjects", request, list).await
     }
 }

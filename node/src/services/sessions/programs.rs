@@ -72,7 +72,12 @@ pub(super) async fn get(
             .ok_or_else(|| Rejection::no_program(&program_id).into())
     })
     .await?;
-    let program = Some(wire::program(program, ask.arrays));
+    let program = Some(wire::program(
+        &session_id,
+        program,
+        ask.arrays,
+        &ask.opener,
+    )?);
     Ok(wire::at_index(index, GetProgramResponse { program }))
 }
 
@@ -103,8 +108,8 @@ pub(super) async fn list(
         .await?;
     let programs = rows
         .into_iter()
-        .map(|row| wire::program(row, ask.arrays))
-        .collect();
+        .map(|row| wire::program(&request.session_id, row, ask.arrays, &ask.opener))
+        .collect::<Result<_, _>>()?;
     Ok(wire::at_index(
         index,
         ListProgramsResponse {

@@ -4,10 +4,12 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use snakepit_machine::{Event, Payload, RowsExt, Value, VariableRow};
-use snakepit_proto::values::{self, Arrays};
+use snakepit_proto::values::Arrays;
 use snakepit_proto::{bridge, events, times};
 use snakepit_storage::{StateStore, StoredEvent};
 
+use crate::services::Failure;
+use crate::services::seal::Opener;
 use crate::services::wire::{self, Look};
 
 /// What an event means to watchers of its session.
@@ -43,38 +45,55 @@ pub(super) struct VariableChange {
     version: u64,
     /// The variable as it is now; `None` where it is gone.
     row: Option<VariableRow>,
-    json: OnceLock<bridge::VariableUpdate>,
-    raw: OnceLock<bridge::VariableUpdate>,
+    json: OnceLock<Made>,
+    raw: OnceLock<Made>,
 }
+
+/// An update, or why it cannot be shown.
+type Made = Result<Box<bridge::VariableUpdate>, String>;
 
 impl VariableChange {
     /// The update, made once for all who take arrays in that way.
-    pub(super) fn update(&self, arrays: Arrays) -> bridge::VariableUpdate {
+    pub(super) fn update(
+        &self,
+        arrays: Arrays,
+        opener: &Opener,
+    ) -> Result<bridge::VariableUpdate, Failure> {
         let made = match arrays {
             Arrays::Json => &self.json,
             Arrays::Raw => &self.raw,
         };
-        made.get_or_init(|| self.make(arrays)).clone()
+        let make = || {
+            let made = self.make(arrays, opener);
+            made.map(Box::new).map_err(|failure| failure.to_string())
+        };
+        match made.get_or_init(make) {
+            Ok(update) => Ok(update.as_ref().clone()),
+            Err(reason) => Err(Failure::Refused(reason.clone())),
+        }
     }
 
-    fn make(&self, arrays: Arrays) -> bridge::VariableUpdate {
+    fn make(&self, arrays: Arrays, opener: &Opener) -> Result<bridge::VariableUpdate, Failure> {
         let look = Look {
             now_ms: self.event.time_ms,
             arrays,
             origin: Arc::default(),
+            opener: opener.clone(),
         };
+        let session_id = &self.event.session_id;
         let metadata = metadata_of(&self.event.payload);
         let by_tool = !self.event.cause.call_id.is_empty();
         let source = wire::source(&metadata, by_tool);
         // Rules, dependencies and locks are as they are now; value, version and time are the event's own.
         let mut variable = match self.row.clone() {
-            Some(row) => wire::variable(row, &look),
+            Some(row) => wire::variable(session_id, row, &look)?,
             None => bridge::Variable::default(),
         };
         let (value, payload) = self
             .value
             .as_ref()
-            .map(|value| values::encode(value, &self.type_name, arrays))
+            .map(|value| wire::value(session_id, &self.name, value, &self.type_name, &look))
+            .transpose()?
             .unzip();
         variable.id.clone_from(&self.id);
         variable.name.clone_from(&self.name);
@@ -88,7 +107,7 @@ impl VariableChange {
             bridge::variable::Source::Python => "python",
             bridge::variable::Source::Elixir => "elixir",
         };
-        bridge::VariableUpdate {
+        Ok(bridge::VariableUpdate {
             variable_id: self.id.clone(),
             dependents: variable.dependents.clone(),
             variable: Some(variable),
@@ -99,7 +118,7 @@ impl VariableChange {
             position: self.event.position,
             raft_index: self.event.raft_index,
             cause: Some(wire::cause(&self.event)),
-        }
+        })
     }
 }
 

@@ -110,7 +110,7 @@ fn begin(
             .ok_or_else(|| Rejection::no_variable(identifier))?;
         look.check(Action::Watch, &row)?;
         if names.insert(row.name.clone()) && initial {
-            updates.push(initial_value(row, position, look));
+            updates.push(initial_value(session_id, row, position, look)?);
         }
     }
     Ok(Begin { updates, position })
@@ -122,7 +122,7 @@ fn all(
     session_id: &str,
     position: u64,
     look: &Look,
-) -> io::Result<Vec<VariableUpdate>> {
+) -> Result<Vec<VariableUpdate>, Failure> {
     let mut updates = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -132,18 +132,25 @@ fn all(
         let seen = rows
             .into_iter()
             .filter(|row| look.check(Action::Watch, row).is_ok());
-        updates.extend(seen.map(|row| initial_value(row, position, look)));
+        for row in seen {
+            updates.push(initial_value(session_id, row, position, look)?);
+        }
         if last {
             return Ok(updates);
         }
     }
 }
 
-fn initial_value(row: VariableRow, position: u64, look: &Look) -> VariableUpdate {
+fn initial_value(
+    session_id: &str,
+    row: VariableRow,
+    position: u64,
+    look: &Look,
+) -> Result<VariableUpdate, Failure> {
     let source = wire::source(&row.metadata, row.by_tool);
     let timestamp = Some(times::timestamp(row.updated_ms));
-    let variable = wire::variable(row, look);
-    VariableUpdate {
+    let variable = wire::variable(session_id, row, look)?;
+    Ok(VariableUpdate {
         variable_id: variable.id.clone(),
         update_source: source.as_str_name().to_lowercase(),
         update_metadata: variable.metadata.clone(),
@@ -153,7 +160,7 @@ fn initial_value(row: VariableRow, position: u64, look: &Look) -> VariableUpdate
         dependents: variable.dependents.clone(),
         variable: Some(variable),
         ..VariableUpdate::default()
-    }
+    })
 }
 
 /// Position behind which a watch goes on.
@@ -288,7 +295,8 @@ impl Watch {
             Change::Ended(_) => Err(Rejection::no_session(&self.session_id).into()),
             Change::Variable(changed) => {
                 if self.scope.covers(changed) {
-                    self.send(changed.update(self.arrays)).await?;
+                    let update = changed.update(self.arrays, &self.node.opener())?;
+                    self.send(update).await?;
                 }
                 self.position = change.position();
                 Ok(())

@@ -1,7 +1,5 @@
 use super::{Context, DecideError, Decision};
-use crate::{
-    Answer, ArchiveEvents, HASH_BYTES, Payload, Rejection, RejectionKind, Rows, RowsExt,
-};
+use crate::{Answer, ArchiveEvents, HASH_BYTES, Payload, Rejection, RejectionKind, Rows, RowsExt};
 
 pub(super) fn decide<R: Rows>(
     rows: &R,

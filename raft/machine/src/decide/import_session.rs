@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::add_dependency::{check_kind, cycle};
+use super::seal::{self, Seal};
 use super::{
-    Context, DecideError, Decision, check_constraints_size, check_id, check_metadata,
+    Context, DecideError, Decision, admit, check_constraints_size, check_id, check_metadata,
     check_sessions, check_ttl, check_value_size,
 };
-use crate::types::{self, Constraints};
 use crate::{
     Answer, ImportSession, Limits, Past, Payload, Rejection, RejectionKind, Rows, RowsExt, access,
 };
@@ -22,6 +22,7 @@ pub(super) fn decide<R: Rows>(
     }
     check_metadata(&body.metadata, limits)?;
     check_ttl(body.ttl_ms, limits)?;
+    seal::check_prefix(&body.session_id, &body.subject)?;
     check_counts(body, limits)?;
     let mut events = Vec::with_capacity(2 + body.variables.len() + body.programs.len());
     let mut sessions = rows.head()?.sessions;
@@ -47,9 +48,12 @@ pub(super) fn decide<R: Rows>(
         ttl_ms: body.ttl_ms,
         config: body.config,
         imported_from: body.imported_from.clone(),
+        subject: body.subject.clone(),
     });
+    let seal = Seal::named(rows, &body.subject)?;
     for name in body.variables.keys() {
         let position = context.position + events.len() as u64;
+        seal.check(&body.variables[name].value)?;
         events.push(registered(body, name, position, limits)?);
     }
     check_acyclic(body)?;
@@ -67,9 +71,10 @@ pub(super) fn decide<R: Rows>(
         check_id("program_id", program_id)?;
         check_metadata(&program.metadata, limits)?;
         check_value_size(program_id, program.value.size_bytes(), limits)?;
+        seal.check(&program.value)?;
         events.push(Payload::ProgramPut {
             program_id: program_id.clone(),
-            value: program.value.clone(),
+            value: seal::unchecked(program.value.clone()),
             metadata: program.metadata.clone(),
             version: 1,
             ttl_ms: 0,
@@ -101,11 +106,20 @@ fn registered(
     check_metadata(&variable.metadata, limits).map_err(named)?;
     check_constraints_size(&variable.constraints_json, limits).map_err(named)?;
     access::check_document(&variable.access_json).map_err(named)?;
-    let constraints = Constraints::parse(&variable.constraints_json).map_err(named)?;
-    check_value_size(name, variable.value.size_bytes(), limits)?;
-    let kind = types::by_name(&variable.type_name).map_err(named)?;
-    let value = types::admit(kind, variable.value.clone(), &constraints).map_err(named)?;
-    check_value_size(name, value.size_bytes(), limits)?;
+    let value = admit(
+        name,
+        &variable.type_name,
+        &variable.constraints_json,
+        variable.value.clone(),
+        limits,
+    );
+    // What is too large is named as it is.
+    let value = value.map_err(
+        |rejection| match rejection.message.contains("value_bytes_max") {
+            true => rejection,
+            false => named(rejection),
+        },
+    )?;
     Ok(Payload::VariableRegistered {
         id: format!("var_{name}_{position}"),
         name: name.to_owned(),

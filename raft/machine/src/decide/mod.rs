@@ -9,18 +9,21 @@ mod delete_program;
 mod delete_session;
 mod delete_variable;
 mod end_call;
+mod erase_subject;
 mod expire_program;
 mod expire_session;
 mod import_session;
 mod put_chunks;
 mod put_pool;
 mod put_program;
+mod put_subject;
 mod record_calls;
 mod register_tools;
 mod register_variable;
 mod remove_dependency;
 mod remove_pool;
 mod rollback_variable;
+mod seal;
 mod set_access;
 mod set_variables;
 mod start_call;
@@ -116,6 +119,8 @@ pub fn decide<R: Rows>(
         Body::PutChunks(body) => put_chunks::decide(rows, context, body),
         Body::RecordCalls(body) => record_calls::decide(rows, context, body),
         Body::ArchiveEvents(body) => archive_events::decide(rows, context, body),
+        Body::PutSubject(body) => put_subject::decide(rows, context, body),
+        Body::EraseSubject(body) => erase_subject::decide(rows, context, body),
     }
 }
 
@@ -178,12 +183,35 @@ fn check_version(held: &VariableRow, expected: u64) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A value as a variable that exists takes it.
-fn admit(context: Context<'_>, held: &VariableRow, value: Value) -> Result<Value, Rejection> {
-    check_value_size(&held.name, value.size_bytes(), context.limits)?;
-    let constraints = Constraints::parse(&held.constraints_json)?;
-    let value = types::admit(types::by_name(&held.type_name)?, value, &constraints)?;
-    check_value_size(&held.name, value.size_bytes(), context.limits)?;
+/// A value as a variable of a type and with constraints takes it. One that is sealed was checked by the node that sealed
+/// it, with [`admit_plain`].
+fn admit(
+    name: &str,
+    type_name: &str,
+    constraints_json: &str,
+    value: Value,
+    limits: &Limits,
+) -> Result<Value, Rejection> {
+    if let Value::Sealed(sealed) = value {
+        check_value_size(name, Value::Sealed(sealed.clone()).size_bytes(), limits)?;
+        return seal::admit(sealed, type_name, constraints_json);
+    }
+    admit_plain(name, type_name, constraints_json, value, limits)
+}
+
+/// What the machine takes a value for: of its type, within its constraints and its size.
+pub fn admit_plain(
+    name: &str,
+    type_name: &str,
+    constraints_json: &str,
+    value: Value,
+    limits: &Limits,
+) -> Result<Value, Rejection> {
+    let kind = types::by_name(type_name)?;
+    let constraints = Constraints::parse(constraints_json)?;
+    check_value_size(name, value.size_bytes(), limits)?;
+    let value = types::admit(kind, value, &constraints)?;
+    check_value_size(name, value.size_bytes(), limits)?;
     Ok(value)
 }
 

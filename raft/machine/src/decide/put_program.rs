@@ -1,3 +1,4 @@
+use super::seal::{Seal, unchecked};
 use super::{
     Context, DecideError, Decision, check_id, check_metadata, check_ttl, check_value_size,
     living_session,
@@ -11,6 +12,7 @@ pub(super) fn decide<R: Rows>(
 ) -> Result<Decision, DecideError> {
     let limits = context.limits;
     let global = body.session_id.is_empty();
+    let mut seal = Seal::Plain;
     let (mut count, most, limit) = if global {
         let head = rows.head()?;
         (
@@ -20,6 +22,7 @@ pub(super) fn decide<R: Rows>(
         )
     } else {
         let session = living_session(rows, context, &body.session_id)?;
+        seal = Seal::of(rows, &session)?;
         (
             session.programs,
             limits.programs_per_session_max,
@@ -29,6 +32,7 @@ pub(super) fn decide<R: Rows>(
     check_id("program_id", &body.program_id)?;
     check_metadata(&body.metadata, limits)?;
     check_value_size(&body.program_id, body.value.size_bytes(), limits)?;
+    seal.check(&body.value)?;
     if global {
         check_ttl(body.ttl_ms, limits)?;
     } else if body.ttl_ms != 0 {
@@ -65,7 +69,7 @@ pub(super) fn decide<R: Rows>(
     }
     events.push(Payload::ProgramPut {
         program_id: body.program_id.clone(),
-        value: body.value.clone(),
+        value: unchecked(body.value.clone()),
         metadata: body.metadata.clone(),
         version: version + 1,
         ttl_ms: body.ttl_ms,

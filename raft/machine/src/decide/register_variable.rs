@@ -1,9 +1,9 @@
+use super::seal::Seal;
 use super::{
-    Context, DecideError, Decision, check_constraints_size, check_id, check_metadata,
-    check_value_size, check_write, living_session,
+    Context, DecideError, Decision, admit, check_constraints_size, check_id, check_metadata,
+    check_write, living_session,
 };
 use crate::access;
-use crate::types::{self, Constraints};
 use crate::{Answer, Past, Payload, RegisterVariable, Rejection, RejectionKind, Rows, RowsExt};
 
 pub(super) fn decide<R: Rows>(
@@ -15,13 +15,16 @@ pub(super) fn decide<R: Rows>(
     let session = living_session(rows, context, &body.session_id)?;
     check_id("name", &body.name)?;
     check_metadata(&body.metadata, limits)?;
-    let kind = types::by_name(&body.type_name)?;
     check_constraints_size(&body.constraints_json, limits)?;
     access::check_document(&body.access_json)?;
-    let constraints = Constraints::parse(&body.constraints_json)?;
-    check_value_size(&body.name, body.value.size_bytes(), limits)?;
-    let value = types::admit(kind, body.value.clone(), &constraints)?;
-    check_value_size(&body.name, value.size_bytes(), limits)?;
+    Seal::of(rows, &session)?.check(&body.value)?;
+    let value = admit(
+        &body.name,
+        &body.type_name,
+        &body.constraints_json,
+        body.value.clone(),
+        limits,
+    )?;
 
     let (id, version, past, access_json) = match rows
         .variable_named(&body.session_id, &body.name)?

@@ -1,3 +1,4 @@
+use super::seal::Seal;
 use super::{
     Context, DecideError, Decision, admit, check_added_metadata, check_metadata, check_version,
     check_write, held_variable, living_session,
@@ -9,7 +10,8 @@ pub(super) fn decide<R: Rows>(
     context: Context<'_>,
     body: &RollbackVariable,
 ) -> Result<Decision, DecideError> {
-    living_session(rows, context, &body.session_id)?;
+    let session = living_session(rows, context, &body.session_id)?;
+    Seal::of(rows, &session)?.check(&body.value)?;
     check_metadata(&body.metadata, context.limits)?;
     let held = held_variable(rows, &body.session_id, &body.id)?;
     // The value belongs to the id: a variable of that name is another one.
@@ -25,7 +27,13 @@ pub(super) fn decide<R: Rows>(
         ))
         .into());
     }
-    let value = admit(context, &held, body.value.clone())?;
+    let value = admit(
+        &held.name,
+        &held.type_name,
+        &held.constraints_json,
+        body.value.clone(),
+        context.limits,
+    )?;
     check_added_metadata(context, &held.metadata, &body.metadata)?;
     let version = held.version + 1;
     Ok(Decision {

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::seal::Seal;
 use super::{
     Context, DecideError, Decision, admit, check_added_metadata, check_metadata, check_version,
     check_write, held_variable, living_session,
@@ -11,7 +12,8 @@ pub(super) fn decide<R: Rows>(
     context: Context<'_>,
     body: &SetVariables,
 ) -> Result<Decision, DecideError> {
-    living_session(rows, context, &body.session_id)?;
+    let session = living_session(rows, context, &body.session_id)?;
+    let seal = Seal::of(rows, &session)?;
     check_metadata(&body.metadata, context.limits)?;
     if body.updates.len() as u64 > context.limits.batch_variables_max {
         return Err(Rejection::invalid(format!(
@@ -27,7 +29,7 @@ pub(super) fn decide<R: Rows>(
     let mut events = Vec::with_capacity(body.updates.len());
     let mut named = BTreeSet::new();
     for update in &body.updates {
-        match decide_one(rows, context, body, update, &mut named) {
+        match decide_one(rows, context, &seal, body, update, &mut named) {
             Ok(event) => {
                 if let Payload::VariableSet { version, .. } = &event {
                     versions.insert(update.identifier.clone(), *version);
@@ -53,6 +55,7 @@ pub(super) fn decide<R: Rows>(
 fn decide_one<R: Rows>(
     rows: &R,
     context: Context<'_>,
+    seal: &Seal,
     body: &SetVariables,
     update: &SetVariable,
     named: &mut BTreeSet<String>,
@@ -69,7 +72,14 @@ fn decide_one<R: Rows>(
     check_write(context, &held)?;
     check_version(&held, update.expected_version)?;
     let value = update.value.clone().map_err(Rejection::invalid)?;
-    let value = admit(context, &held, value)?;
+    seal.check(&value)?;
+    let value = admit(
+        &held.name,
+        &held.type_name,
+        &held.constraints_json,
+        value,
+        context.limits,
+    )?;
     check_added_metadata(context, &held.metadata, &body.metadata)?;
     Ok(Payload::VariableSet {
         value,

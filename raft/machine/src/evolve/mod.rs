@@ -9,6 +9,7 @@ mod pool;
 mod program;
 mod requests;
 mod session;
+mod subject;
 mod tools;
 mod variable;
 mod worker;
@@ -66,6 +67,8 @@ pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> 
         | Payload::CallChunksPut { .. }
         | Payload::CallsRecorded { .. } => call::journaled(rows, event)?,
         Payload::EventsArchived { .. } => log::archived(rows, &mut head, event)?,
+        Payload::SubjectPut { name, key_id } => subject::put(rows, &mut head, event, name, key_id)?,
+        Payload::SubjectErased { name, .. } => subject::erased(rows, &mut head, event, name)?,
     }
     requests::keep(rows, &mut head, event)?;
     put_head(rows, head);

@@ -15,6 +15,7 @@ pub(super) fn created<R: RowsMut>(
         ttl_ms,
         config,
         imported_from,
+        subject,
     } = &event.payload
     else {
         return Err(broken(event, "another payload was expected"));
@@ -30,6 +31,7 @@ pub(super) fn created<R: RowsMut>(
         answers: Kept::default(),
         config: *config,
         imported_from: imported_from.clone(),
+        subject: subject.clone(),
         updates: 0,
         programs: 0,
         tools: 0,

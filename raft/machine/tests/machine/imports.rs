@@ -65,6 +65,7 @@ fn an_import_is_a_session_with_all_that_it_holds() {
             ttl_ms: TTL_MS,
             config: CONFIG,
             imported_from: "old".into(),
+            subject: String::new(),
         },
         Payload::VariableRegistered {
             id: "var_a_2".into(),
@@ -169,6 +170,7 @@ fn the_session_must_be_new_or_past_its_deadline() {
                 ttl_ms: TTL_MS,
                 config: SessionConfig::default(),
                 imported_from: "old".into(),
+                subject: String::new(),
             },
             &registered("a", 5, 1),
         ]

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use snakepit_machine::{
-    AddDependency, Answer, ArchiveEvents, BINDINGS_PER_SESSION_MAX, BindWorker, Body, CallChunks, CallEnd,
-    CallRecord, CallStart, Command, CreateSession, DeleteProgram, Event, ExpireProgram,
-    ImportSession, ImportedProgram, ImportedVariable, Kept, Limits, MemoryRows, Payload, PutPool,
-    PutProgram, RegisterTools, RegisterVariable, RollbackVariable, Row, RowKey, RowsExt,
-    SessionConfig, SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization,
-    StopOptimization, Value, VariableRow, replay,
+    AddDependency, Answer, ArchiveEvents, BINDINGS_PER_SESSION_MAX, BindWorker, Body, CallChunks,
+    CallEnd, CallRecord, CallStart, Checked, Command, CreateSession, DeleteProgram, EraseSubject,
+    Event, ExpireProgram, ImportSession, ImportedProgram, ImportedVariable, Kept, Limits,
+    MemoryRows, Payload, PutPool, PutProgram, PutSubject, RegisterTools, RegisterVariable,
+    RollbackVariable, Row, RowKey, RowsExt, Sealed, SessionConfig, SessionRow, SetAccess,
+    SetVariable, SetVariables, StartOptimization, StopOptimization, Value, VariableRow, replay,
 };
 
 use crate::support::*;
@@ -147,6 +147,7 @@ fn work() -> impl Strategy<Value = Body> {
     let place = || prop_oneof![2 => session(), 1 => Just("")];
     let pool = || prop::sample::select(vec!["p", "q", "r"]);
     let bound = || prop::sample::select(vec!["p", "q"]);
+    let subject = || prop::sample::select(vec!["ada", "bo"]);
     let worker = || prop::sample::select(vec!["v", "w"]);
     let call = || prop::sample::select(vec!["c", "d", ""]);
     let put = (
@@ -164,14 +165,18 @@ fn work() -> impl Strategy<Value = Body> {
                 create_only: create_only && expected_version == 0,
             })
         }),
-        8 => pool().prop_map(remove_pool),
+        28 => pool().prop_map(remove_pool),
         3 => (0..60u64, 0..20u64).prop_map(|(first, more)| archive(first, first + more)),
         6 => (1..30u64).prop_map(|last| archive(1, last)),
-        3 => (session(), bound(), worker(), worker())
+        3 => subject().prop_map(put_subject),
+        6 => subject().prop_map(erase_subject),
+        2 => (subject(), any::<bool>()).prop_map(|(subject, sealed)| open_sealed(subject, sealed)),
+        4 => (subject(), any::<bool>()).prop_map(|(subject, sealed)| register_sealed(subject, sealed)),
+        6 => (session(), bound(), worker(), worker())
             .prop_map(|(session, pool, worker, replaces)| bind(session, pool, worker, replaces)),
-        9 => (session(), bound(), worker())
+        24 => (session(), bound(), worker())
             .prop_map(|(session, pool, worker)| unbind(session, pool, worker)),
-        1 => (place(), call()).prop_map(|(place, call)| Body::StartCall(call_start(place, call))),
+        2 => (place(), call()).prop_map(|(place, call)| Body::StartCall(call_start(place, call))),
         1 => (place(), call()).prop_map(|(place, call)| Body::EndCall(call_end(place, call))),
         1 => (place(), call()).prop_map(|(place, call)| Body::PutChunks(call_chunks(place, call))),
         1 => prop::collection::vec(call(), 0..3)
@@ -209,7 +214,7 @@ fn body() -> impl Strategy<Value = Body> {
         2 => (session(), identifier()).prop_map(|(session, identifier)| delete_variable(session, &identifier)),
         2 => imported(),
         80 => other_body(),
-        16 => work(),
+        44 => work(),
     ]
 }
 
@@ -360,6 +365,7 @@ fn check_rows(rows: &MemoryRows) {
     let (mut deadlines, mut program_deadlines) = (Vec::new(), Vec::new());
     let mut global = Vec::new();
     let mut archived = 0;
+    let mut subjects = 0;
     let mut pools = 0;
     let mut held: BTreeMap<&str, Held<'_>> = BTreeMap::new();
     for (key, row) in rows.iter() {
@@ -405,6 +411,10 @@ fn check_rows(rows: &MemoryRows) {
                 assert!(pool.version > 0 && pool.created_ms <= pool.updated_ms);
                 pools += 1;
             }
+            (RowKey::Subject(name), Row::Subject(subject)) => {
+                assert_eq!(*name, subject.name);
+                subjects += 1;
+            }
             (RowKey::Segment(first), Row::Segment(segment)) => {
                 assert_eq!((*first, segment.first), (archived + 1, archived + 1));
                 assert!(segment.last >= segment.first);
@@ -415,6 +425,7 @@ fn check_rows(rows: &MemoryRows) {
     }
     let head = rows.head().unwrap();
     assert_eq!(head.archived, archived);
+    assert_eq!(head.subjects, subjects);
     assert!(archived == 0 || archived < head.position);
     assert_eq!(head.sessions, sessions.len() as u64);
     assert_eq!(head.pools, pools);
@@ -637,6 +648,7 @@ fn arbitrary_body() -> impl Strategy<Value = Body> {
                     metadata: entries(),
                     ttl_ms: number,
                     config: SessionConfig::default(),
+                    subject: String::new(),
                 }),
                 1 => delete(&session_id),
                 2 => touch(&session_id),
@@ -736,10 +748,64 @@ fn arbitrary_body() -> impl Strategy<Value = Body> {
                             metadata: entries(),
                         },
                     )]),
+                    subject: String::new(),
                 }),
             }
         },
     )
+}
+
+fn key_of(subject: &str) -> String {
+    format!("{:0>32}", subject.len())
+}
+
+fn put_subject(subject: &str) -> Body {
+    Body::PutSubject(PutSubject {
+        name: subject.into(),
+        key_id: key_of(subject),
+    })
+}
+
+fn erase_subject(subject: &str) -> Body {
+    Body::EraseSubject(EraseSubject {
+        name: subject.into(),
+    })
+}
+
+/// A sealed session, or one that says so only in its id.
+fn open_sealed(subject: &str, sealed: bool) -> Body {
+    Body::CreateSession(CreateSession {
+        session_id: format!("sealed:{subject}"),
+        metadata: BTreeMap::new(),
+        ttl_ms: 60_000,
+        config: SessionConfig::default(),
+        subject: if sealed {
+            subject.into()
+        } else {
+            String::new()
+        },
+    })
+}
+
+/// A value for a sealed session, sealed as it must be or in plain text.
+fn register_sealed(subject: &str, sealed: bool) -> Body {
+    let value = Value::Sealed(Sealed {
+        key_id: key_of(subject),
+        data: vec![1, 2, 3],
+        checked: Some(Checked {
+            type_name: "integer".into(),
+            constraints_json: String::new(),
+        }),
+    });
+    Body::RegisterVariable(RegisterVariable {
+        session_id: format!("sealed:{subject}"),
+        name: "x".into(),
+        type_name: "integer".into(),
+        value: if sealed { value } else { int(5) },
+        constraints_json: String::new(),
+        metadata: BTreeMap::new(),
+        access_json: String::new(),
+    })
 }
 
 fn archive(first: u64, last: u64) -> Body {
@@ -849,14 +915,17 @@ proptest! {
     #[test]
     fn a_session_that_ends_leaves_nothing(acts in prop::collection::vec(act(), 1..60)) {
         let mut machine = run(&acts, |_, _, _, _, _| {});
-        for session in SESSIONS {
+        for session in SESSIONS.into_iter().chain(["sealed:ada", "sealed:bo"]) {
             let end = machine.head().time_ms + 1_000_000;
             machine.run(end, expire(session)).outcome.unwrap();
         }
         let left = machine.keys().into_iter().filter(|key| match key {
             RowKey::Head => false,
             RowKey::Request(session, ..) | RowKey::Program(session, _) => !session.is_empty(),
-            RowKey::ProgramDeadline(..) | RowKey::Pool(_) | RowKey::Segment(_) => false,
+            RowKey::ProgramDeadline(..)
+            | RowKey::Pool(_)
+            | RowKey::Segment(_)
+            | RowKey::Subject(_) => false,
             _ => true,
         });
         prop_assert_eq!(left.collect::<Vec<_>>(), vec![]);
@@ -955,6 +1024,8 @@ fn the_laws_see_every_event_and_every_refusal() {
         "CallChunksPut",
         "CallsRecorded",
         "EventsArchived",
+        "SubjectPut",
+        "SubjectErased",
         "invalid",
         "not_found",
         "already_exists",

@@ -19,6 +19,7 @@ fn created(ttl_ms: u64) -> Payload {
         ttl_ms,
         config: SessionConfig::default(),
         imported_from: String::new(),
+        subject: String::new(),
     }
 }
 
@@ -30,6 +31,7 @@ fn a_new_session_is_one_event_and_three_rows() {
         metadata: map(&[("k", "v")]),
         ttl_ms: TTL_MS,
         config: CONFIG,
+        subject: String::new(),
     });
     let did = machine.run(T0, body);
     assert_eq!(
@@ -46,6 +48,7 @@ fn a_new_session_is_one_event_and_three_rows() {
                     ttl_ms: TTL_MS,
                     config: CONFIG,
                     imported_from: String::new(),
+                    subject: String::new(),
                 },
             )],
             changes: changed(vec![
@@ -230,6 +233,7 @@ fn a_session_s_metadata_has_an_exact_limit() {
             metadata,
             ttl_ms: TTL_MS,
             config: SessionConfig::default(),
+            subject: String::new(),
         })
     };
     let most = usize::try_from(Limits::default().metadata_bytes_max).unwrap();

@@ -210,6 +210,7 @@ pub fn create(session_id: &str, ttl_ms: u64) -> Body {
         metadata: BTreeMap::new(),
         ttl_ms,
         config: SessionConfig::default(),
+        subject: String::new(),
     })
 }
 
@@ -503,6 +504,7 @@ pub fn import(
             .into_iter()
             .map(|(id, value)| (id.to_owned(), program(value)))
             .collect(),
+        subject: String::new(),
     }
 }
 
@@ -602,6 +604,7 @@ pub fn new_session(session_id: &str, time_ms: u64) -> SessionRow {
         tools: 0,
         locked: BTreeSet::new(),
         bindings: BTreeMap::new(),
+        subject: String::new(),
     }
 }
 

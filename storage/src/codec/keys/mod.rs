@@ -12,6 +12,7 @@ pub mod request;
 pub mod segment;
 pub mod session;
 pub mod session_event;
+pub mod subject;
 pub mod tool;
 pub mod tree;
 pub mod variable;
@@ -47,11 +48,13 @@ pub enum RowColumn {
     Pools = 8,
     /// Segments of archived events by their first position.
     Segments = 9,
+    /// Subjects by name.
+    Subjects = 10,
 }
 
 impl RowColumn {
     /// All of them, in canonical order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Head,
         Self::Sessions,
         Self::Variables,
@@ -62,6 +65,7 @@ impl RowColumn {
         Self::Tools,
         Self::Pools,
         Self::Segments,
+        Self::Subjects,
     ];
 }
 
@@ -82,6 +86,7 @@ pub fn row_key(key: &RowKey) -> Result<(RowColumn, Vec<u8>), CodecError> {
         RowKey::Tool(id, name) => (RowColumn::Tools, tool::encode(id, name)?),
         RowKey::Pool(name) => (RowColumn::Pools, pool::encode(name)),
         RowKey::Segment(first) => (RowColumn::Segments, segment::encode(*first).to_vec()),
+        RowKey::Subject(name) => (RowColumn::Subjects, subject::encode(name)),
     })
 }
 
@@ -113,6 +118,7 @@ pub fn decode_row_key(column: RowColumn, bytes: &[u8]) -> Result<RowKey, CodecEr
         }
         RowColumn::Pools => RowKey::Pool(pool::decode(bytes)?.to_owned()),
         RowColumn::Segments => RowKey::Segment(segment::decode(bytes)?),
+        RowColumn::Subjects => RowKey::Subject(subject::decode(bytes)?.to_owned()),
         RowColumn::Deadlines => {
             let (time_ms, id) = deadline::decode(bytes)?;
             RowKey::Deadline(time_ms, id.to_owned())

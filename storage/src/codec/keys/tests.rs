@@ -22,6 +22,7 @@ fn key() -> impl Strategy<Value = RowKey> {
         (id(), id()).prop_map(|(id, name)| RowKey::Tool(id, name)),
         id().prop_map(RowKey::Pool),
         any::<u64>().prop_map(RowKey::Segment),
+        id().prop_map(RowKey::Subject),
     ]
 }
 

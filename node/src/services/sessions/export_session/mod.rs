@@ -84,6 +84,7 @@ impl Filling {
             config: Some(wire::config(&session)),
             revision: session.revision,
             session_id: session.id,
+            subject: session.subject,
             metadata: session.metadata,
             ..SessionExport::default()
         };
@@ -98,13 +99,15 @@ impl Filling {
         self.weigh(&row.value)?;
         // What holds it for now is no part of it.
         row.lock = None;
-        self.export.variables.push(wire::variable(row, look));
+        let variable = wire::variable(&self.export.session_id, row, look)?;
+        self.export.variables.push(variable);
         Ok(())
     }
 
     fn program(&mut self, row: ProgramRow, look: &Look) -> Result<(), Failure> {
         self.weigh(&row.value)?;
-        self.export.programs.push(wire::program(row, look.arrays));
+        let program = wire::program(&self.export.session_id, row, look.arrays, &look.opener)?;
+        self.export.programs.push(program);
         Ok(())
     }
 

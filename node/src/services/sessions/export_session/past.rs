@@ -22,6 +22,7 @@ pub(super) async fn answer(
     }
     let barrier = node.barrier(ask).await?;
     let look = ask.look(barrier.time_ms);
+    node.past_key_of(ask, &request.session_id).await?;
     let read = node.blocking(move |state| Ok(read(state, &request, &look, bytes_max)));
     Ok(wire::at_index(barrier.index, read.await??))
 }

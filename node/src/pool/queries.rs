@@ -293,13 +293,11 @@ fn problem(pool: &Pool) -> Option<String> {
 fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
     let (settings, totals, now) = (pool.settings(), pool.meters.totals(), Instant::now());
     let (problem, places) = (problem(pool), pool.places().clone());
-    let starting = places
+    let idle: Vec<_> = places
         .iter()
-        .filter(|place| {
-            let seat = place.seat();
-            seat.link.is_none() && !seat.stopped
-        })
-        .count();
+        .filter_map(|place| place.seat().idle())
+        .collect();
+    let places_that = |state: &str| count(idle.iter().filter(|idle| **idle == state).count());
     let state = pool.state();
     let workers = |fits: &dyn Fn(&super::state::Worker) -> bool| {
         count(state.workers().iter().filter(|worker| fits(worker)).count())
@@ -314,7 +312,9 @@ fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
         placed: true,
         desired: if pool.offer { 0 } else { count(settings.size) },
         ready: workers(&|worker| !worker.draining && !worker.reconnecting),
-        starting: count(starting),
+        starting: places_that("starting"),
+        waiting: places_that("waiting"),
+        backing_off: places_that("backing_off"),
         draining: workers(&|worker| worker.draining),
         tainted: workers(&|worker| worker.tainted(now)),
         reconnecting: workers(&|worker| worker.reconnecting),
@@ -346,19 +346,12 @@ fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
 
 fn worker(node_id: u64, pool: &Pool, place: usize, seat: &Seat) -> cluster::Worker {
     let now = Instant::now();
-    let idle = if seat.stopped {
-        "stopped"
-    } else if seat.backing_off {
-        "backing_off"
-    } else {
-        "starting"
-    };
     let mut worker = cluster::Worker {
         id: seat.worker_id.clone(),
         node_id,
         pid: seat.pid,
         pool: pool.name().to_owned(),
-        state: idle.to_owned(),
+        state: seat.idle().unwrap_or("starting").to_owned(),
         rss_bytes: rss_bytes(seat.pid),
         uptime_ms: seat.started.map_or(0, |at| ms(now - at)),
         restarts: seat.restarts,

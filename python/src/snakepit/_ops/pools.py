@@ -29,8 +29,9 @@ class Circuit:
 class Pool:
     """A pool, as the node that was asked has it: `node_id` says which. `definition` are its settings.
 
-    `origin` is cluster, file or offer; `version` counts the changes of a pool of the cluster. The numbers are
-    those of that node since it started.
+    `starting` are processes that have not said hello, `waiting` places whose turn to start has not come,
+    `backing_off` places that pause after a crash. `origin` is cluster, file or offer; `version` counts the
+    changes of a pool of the cluster. The numbers are those of that node since it started.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Pool:
     desired: int
     ready: int
     starting: int
+    waiting: int
+    backing_off: int
     draining: int
     tainted: int
     slots: int
@@ -164,6 +167,8 @@ def _pool(pool: pb.Pool) -> Pool:
         tainted=pool.tainted,
         slots=pool.slots,
         running=pool.running,
+        waiting=pool.waiting,
+        backing_off=pool.backing_off,
         queued=pool.queued,
         calls_ok=pool.calls_ok,
         calls_raised=pool.calls_raised,

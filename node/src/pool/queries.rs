@@ -423,6 +423,7 @@ fn rss_bytes(pid: u32) -> u64 {
         .ok()
         .and_then(|text| {
             let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            principal: known.about.principal.clone(),
             line.trim().trim_end_matches(" kB").parse::<u64>().ok()
         });
     kib.unwrap_or(0) * 1024

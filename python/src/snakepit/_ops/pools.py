@@ -61,7 +61,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker. `problem` says why the last one in its place ended, unless it was asked to."""
+    """A worker. `problem` says why the last one in its place ended, unless it was asked to.
+
+    `principal` says who offers its tools; it is empty for workers that the node started.
+    """
 
     id: str
     node_id: int
@@ -78,6 +81,7 @@ class WorkerInfo:
     python_version: str
     problem: str
     place: int
+    principal: str = ""
 
 
 def listed() -> Call[list[Pool]]:
@@ -163,12 +167,12 @@ def _pool(pool: pb.Pool) -> Pool:
         desired=pool.desired,
         ready=pool.ready,
         starting=pool.starting,
+        waiting=pool.waiting,
+        backing_off=pool.backing_off,
         draining=pool.draining,
         tainted=pool.tainted,
         slots=pool.slots,
         running=pool.running,
-        waiting=pool.waiting,
-        backing_off=pool.backing_off,
         queued=pool.queued,
         calls_ok=pool.calls_ok,
         calls_raised=pool.calls_raised,
@@ -198,4 +202,5 @@ def _worker(worker: pb.Worker) -> WorkerInfo:
         python_version=worker.python_version,
         problem=worker.problem,
         place=worker.place,
+        principal=worker.principal,
     )

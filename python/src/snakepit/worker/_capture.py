@@ -86,10 +86,19 @@ class Outputs:
 class CallStream(io.TextIOBase):
     """Standard output or error: into the call that runs here, else straight to the log."""
 
-    def __init__(self, below: TextIO, stream: Stream) -> None:
+    With `passes_on`, what calls print goes below as well: to the console of a process of its own.
+    """
+
+    def __init__(self, below: TextIO, stream: Stream, *, passes_on: bool = False) -> None:
         super().__init__()
         self._below = below
         self._stream: Stream = stream
+        self._passes_on = passes_on
+
+    @property
+    def below(self) -> TextIO:
+        """What it stands before."""
+        return self._below
 
     def write(self, text: str) -> int:
         """Take text, as any text stream does."""
@@ -100,6 +109,9 @@ class CallStream(io.TextIOBase):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         call.write(self._stream, text)
         return len(text)
+        if self._passes_on:
+            with log_lock:
+                self._below.write(text)
 
     def flush(self) -> None:
         """Hand on what waits below."""
@@ -110,8 +122,8 @@ class CallStream(io.TextIOBase):
         return self._below.fileno()
 
     def isatty(self) -> bool:
-        """False: it is a log."""
-        return False
+        """What the process's own console says; False for a log."""
+        return self._passes_on and self._below.isatty()
 
     def writable(self) -> bool:
         """True."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from snakepit._endpoints import TIMEOUT_S, Endpoints
 from snakepit._methods import CALL_TOKEN, A, Metadata, Method, Q, Transport
@@ -18,6 +18,9 @@ from snakepit.worker._host import Entry
 from snakepit.worker._tool_loop import ToolLoop
 
 CHUNK_CREDITS_DEFAULT: Final = 64
+if TYPE_CHECKING:
+    from snakepit.worker._telemetry import Telemetry
+
 # Keys of a request's metadata.
 TIMEOUT_MS: Final = "timeout_ms"
 THREAD_SENSITIVE: Final = "thread_sensitive"
@@ -35,7 +38,7 @@ class Job:
 
     `now` and `ends` are on the monotonic clock; `ends` is None where there is no deadline. `stopped` says why
     it was stopped, as the type and message of its error. It is also what runs, for code that asks, once a
-    runner has put its `callbacks` in.
+    runner has put its `callbacks` in, and its `telemetry`, which takes the events of its node.
     """
 
     __slots__ = (
@@ -54,6 +57,7 @@ class Job:
         "stopped",
         "task",
         "timer",
+        "telemetry",
     )
 
     def __init__(self, call: Call, entry: Entry, now: float) -> None:
@@ -73,6 +77,7 @@ class Job:
         self.timer: asyncio.TimerHandle | None = None
         self.callbacks: Callbacks
         self._session: Session | None = None
+        self.telemetry: Telemetry | None = None
         # Made by the first print.
         self.outputs: Outputs | None = None
 

@@ -252,6 +252,7 @@ class Runner:
         job.callbacks = self._callbacks
         if self._telemetry.on:
             self._telemetry.begun(job)
+        job.telemetry = self._telemetry
         return current.set(job)
 
     def _end(self, job: Job, result: Result, began_ns: int) -> Result:

@@ -84,7 +84,7 @@ class Outputs:
 
 
 class CallStream(io.TextIOBase):
-    """Standard output or error: into the call that runs here, else straight to the log."""
+    """Standard output or error: into the call that runs here, else straight to the log.
 
     With `passes_on`, what calls print goes below as well: to the console of a process of its own.
     """
@@ -104,14 +104,15 @@ class CallStream(io.TextIOBase):
         """Take text, as any text stream does."""
         call = current.get()
         if call is None:
-            return self._below.write(text)
+            with log_lock:
+                return self._below.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         call.write(self._stream, text)
-        return len(text)
         if self._passes_on:
             with log_lock:
                 self._below.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Hand on what waits below."""
@@ -145,6 +146,10 @@ class CallStream(io.TextIOBase):
         return self._below.errors
 
 
+# Held around each write to the log, by whomever: a text stream is not made for several threads at once.
+log_lock: Final = threading.RLock()
+
+
 class _Log:
     stream: TextIO | None = None
 
@@ -159,7 +164,7 @@ def _log(prefix: str, lines: list[str]) -> None:
         return
     text = "".join(f"{prefix}{redact(line)}\n" for line in lines if line)
     # Where nobody reads the log any more, that is not the tool's fault.
-    with contextlib.suppress(OSError, ValueError):
+    with log_lock, contextlib.suppress(OSError, ValueError):
         _Log.stream.write(text)
 
 

@@ -31,6 +31,7 @@ mod storms;
 mod streams;
 mod telemetry;
 mod tools;
+mod traces;
 mod types;
 mod versions;
 mod watches;

@@ -12,6 +12,7 @@ mod peers;
 mod pools;
 mod ready;
 mod route;
+mod serve;
 mod sessions;
 mod status;
 mod touch;

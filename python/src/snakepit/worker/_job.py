@@ -13,14 +13,15 @@ from snakepit._methods import CALL_TOKEN, A, Metadata, Method, Q, Transport
 from snakepit._proto.worker_v1_pb2 import Call
 from snakepit._running import Stream
 from snakepit._session import Session
+from snakepit.worker import _trace
 from snakepit.worker._capture import Outputs
 from snakepit.worker._host import Entry
 from snakepit.worker._tool_loop import ToolLoop
 
-CHUNK_CREDITS_DEFAULT: Final = 64
 if TYPE_CHECKING:
     from snakepit.worker._telemetry import Telemetry
 
+CHUNK_CREDITS_DEFAULT: Final = 64
 # Keys of a request's metadata.
 TIMEOUT_MS: Final = "timeout_ms"
 THREAD_SENSITIVE: Final = "thread_sensitive"
@@ -56,8 +57,8 @@ class Job:
         "sequence",
         "stopped",
         "task",
-        "timer",
         "telemetry",
+        "timer",
     )
 
     def __init__(self, call: Call, entry: Entry, now: float) -> None:
@@ -76,8 +77,8 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.callbacks: Callbacks
-        self._session: Session | None = None
         self.telemetry: Telemetry | None = None
+        self._session: Session | None = None
         # Made by the first print.
         self.outputs: Outputs | None = None
 
@@ -205,7 +206,7 @@ class _CallTransport:
         name = job.correlation_id
         if name and name.isascii() and name.isprintable() and len(name) <= _CORRELATION_CHARS_MAX:
             sent = (*sent, (CORRELATION_HEADER, name))
-        return sent
+        return (*sent, *_trace.of(job.call.metadata))
 
     def _left(self, timeout_s: float | None) -> float:
         limit = TIMEOUT_S if timeout_s is None else timeout_s

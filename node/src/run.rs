@@ -161,6 +161,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     join(&node).await?;
     tokio::spawn(node.clone().keep_looking(stop.clone()));
     tokio::spawn(node.clone().keep_pools(stop.clone()));
+    tokio::spawn(node.clone().keep_balance(stop.clone()));
     let recorded = CancellationToken::new();
     let recorder = tokio::spawn(node.clone().keep_call_log(recorded.clone()));
 

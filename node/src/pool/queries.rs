@@ -166,6 +166,23 @@ impl Pools {
         loads.collect()
     }
 
+    /// Pools in which calls wait, and how many.
+    pub fn waiting(&self) -> Vec<(String, usize)> {
+        let kept = self.kept();
+        let waiting = kept.iter().filter_map(|kept| {
+            let queued = kept.pool.state().queued();
+            (queued > 0).then(|| (kept.pool.name().to_owned(), queued))
+        });
+        waiting.collect()
+    }
+
+    /// Give back so many calls at most that wait in a pool, to whoever sent them here.
+    pub fn give_back(&self, pool: &str, most: usize) {
+        if let Some(kept) = self.kept().iter().find(|kept| kept.pool.name() == pool) {
+            kept.pool.give_back(most);
+        }
+    }
+
     /// What each pool can take now, as other nodes are told.
     pub fn capacities(&self) -> Vec<peer::PoolCapacity> {
         let now = Instant::now();
@@ -192,6 +209,7 @@ impl Pools {
                         id: worker.id.clone(),
                         free: count(worker.free()),
                         tainted: worker.tainted(now),
+                        slots: count(worker.about.slots),
                     })
                     .collect(),
                 circuits_open: state
@@ -405,6 +423,7 @@ fn outside(node_id: u64, pool: &Pool) -> Vec<cluster::Worker> {
             node_id,
             pool: pool.name().to_owned(),
             rss_bytes: known.rss_bytes,
+            principal: known.about.principal.clone(),
             concurrency: pool.settings().concurrency.name().to_owned(),
             ..Default::default()
         };
@@ -423,7 +442,6 @@ fn rss_bytes(pid: u32) -> u64 {
         .ok()
         .and_then(|text| {
             let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-            principal: known.about.principal.clone(),
             line.trim().trim_end_matches(" kB").parse::<u64>().ok()
         });
     kib.unwrap_or(0) * 1024

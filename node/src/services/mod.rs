@@ -33,7 +33,7 @@ pub use audit::AuditService;
 pub use bridge::Bridge;
 pub use calls::CallService;
 pub use cluster::ClusterService;
-pub use peers::Peers;
+pub use peers::{Busy, Peers};
 pub use pools::wanted_pools;
 pub use ready::Readiness;
 pub use sessions::SessionService;

@@ -37,6 +37,10 @@ pub(in super::super) struct Routed {
     pub(super) pool: String,
     /// The worker wanted; empty: any.
     pub(super) worker: String,
+    /// Another node seems to have a free worker: sent back where it would wait.
+    pub(super) or_back: bool,
+    /// Given back while it waits, once another node seems to have a free worker.
+    pub(super) movable: bool,
     /// A repeated call with it gets the recorded result; empty: none.
     pub(super) idempotency_key: String,
 }
@@ -84,6 +88,8 @@ impl Routed {
             origin: node.id(),
             pool,
             worker: String::new(),
+            or_back: false,
+            movable: false,
             idempotency_key,
             request,
         };
@@ -117,6 +123,8 @@ impl Routed {
             origin: call.origin,
             pool: call.pool,
             worker: call.worker,
+            or_back: call.or_back,
+            movable: call.movable,
             // The node that took the call sees to that.
             idempotency_key: String::new(),
         })
@@ -143,6 +151,8 @@ impl Routed {
             tracestate: self.trace.state,
             pool: self.pool,
             worker: self.worker,
+            or_back: self.or_back,
+            movable: self.movable,
         }
     }
 
@@ -184,6 +194,8 @@ impl Routed {
             idempotent,
             pool: self.pool,
             worker: self.worker,
+            or_back: self.or_back,
+            movable: self.movable,
         }
     }
 

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod calls;
 pub mod cluster;
+pub mod collector;
 pub mod deadline;
 pub mod history;
 pub mod load;

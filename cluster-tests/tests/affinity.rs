@@ -115,22 +115,15 @@ async fn a_hint_sends_a_sessions_calls_to_one_worker_from_all_nodes() {
     for number in 0..8 {
         let session = format!("s{number}");
         cluster.session(&session).await;
-        // A node that last saw the worker with a call takes another one: it looks now and then.
-        let worker = eventually(
-            "all nodes send the session's calls to one worker",
-            || async {
-                let mut seen = BTreeSet::new();
-                for id in cluster.ids() {
-                    seen.insert(done(&cluster.at(id), pid(&session)).await.worker_id);
-                }
-                match seen.len() {
-                    1 => Ok(seen.pop_first().unwrap()),
-                    _ => Err(seen),
-                }
-            },
-        )
-        .await;
-        favourites.insert(worker);
+        let mut seen = BTreeSet::new();
+        // Calls of one session, each after the other: none finds its worker with a call, whoever saw it so last.
+        for round in 0..4 {
+            for id in cluster.ids() {
+                seen.insert(done(&cluster.at(id), pid(&session)).await.worker_id);
+            }
+            assert_eq!(seen.len(), 1, "{session}, round {round}: {seen:?}");
+        }
+        favourites.append(&mut seen);
     }
     assert!(favourites.len() > 1, "all sessions went to {favourites:?}");
     assert!(
@@ -138,23 +131,56 @@ async fn a_hint_sends_a_sessions_calls_to_one_worker_from_all_nodes() {
         "a hint binds nothing"
     );
 
-    // It is no more than a hint: while that worker has a call, others run what comes. A node that last saw it
-    // without one sends a call to its node, where that waits: until it is seen.
-    let lines = Lines::default();
-    let held = hold(&cluster, 1, "s0", 20_000, &lines).await;
-    for id in cluster.ids() {
-        eventually("another worker runs it", || async {
-            let call = CallRequest {
-                deadline: Some(Duration::from_secs(2)),
-                ..pid("s0")
-            };
-            let told = cluster.at(id).call_tool(call).await;
-            told.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
+    // It is no more than a hint: while that worker has a call, others run what comes, also where a node has
+    // last seen it without one.
+    for from in cluster.ids() {
+        let lines = Lines::default();
+        let held = hold(&cluster, from, "s0", 4_000, &lines).await;
+        for id in cluster.ids() {
+            let answer = done(&cluster.at(id), pid("s0")).await;
+            assert!(answer.attempts == 1, "{answer:?}");
+        }
+        assert!(!held.is_finished(), "it was not waited for");
+        held.await.unwrap().unwrap();
     }
-    assert!(!held.is_finished(), "it was not waited for");
-    held.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_goes_where_a_worker_has_become_free() {
+    let cluster = start("hint").await;
+    let lines = Lines::default();
+    let hold = |id: u64, ms: u64| {
+        let line = format!("held on {id}");
+        let append = json!({"path": lines.path(), "line": line, "ms": ms});
+        let (client, call) = (cluster.at(id), in_pool(call("append", append), POOL));
+        let held =
+            tokio::spawn(async move { Ok::<_, ClientError>(client.call_tool(call).await?.value) });
+        (held, line)
+    };
+    // Each takes the worker of its own node while that is free.
+    let (long, line) = hold(1, 15_000);
+    lines.wait_for(&line).await;
+    let (short, line) = hold(2, 4_000);
+    lines.wait_for(&line).await;
+    let (other, line) = hold(3, 15_000);
+    lines.wait_for(&line).await;
+    // Long enough for all nodes to have seen that nobody has room.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let waiting = [1, 3].map(|id| {
+        let client = cluster.at(id);
+        tokio::spawn(async move { done(&client, in_pool(call("pid", json!({})), POOL)).await })
+    });
+    for call in waiting {
+        let answer = call.await.unwrap();
+        assert_eq!((answer.node_id, answer.attempts), (2, 1), "{answer:?}");
+    }
+    assert!(short.await.unwrap().is_ok());
+    assert!(
+        !long.is_finished() && !other.is_finished(),
+        "they were waited for"
+    );
+    long.await.unwrap().unwrap();
+    other.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,6 +34,7 @@ mod storms;
 mod streams;
 mod telemetry;
 mod tools;
+mod traces;
 mod types;
 mod versions;
 mod watches;

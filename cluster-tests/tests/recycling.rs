@@ -187,7 +187,7 @@ async fn a_hundred_workers_start_in_batches_and_die_with_their_node() {
         .put_pool("hundred", &settings, 0, true)
         .await
         .unwrap();
-    let (began, mut most) = (Instant::now(), 0);
+    let (began, mut most, mut waited) = (Instant::now(), 0, 0);
     let ready = loop {
         let pool = cluster.pool(1, "hundred").await;
         let workers = cluster.workers_of(1, "hundred").await.unwrap_or_default();
@@ -197,6 +197,14 @@ async fn a_hundred_workers_start_in_batches_and_die_with_their_node() {
         };
         let (ready, starting) = (count("ready"), count("starting"));
         most = most.max(starting);
+        if let Ok(pool) = &pool {
+            assert!(pool.starting as usize <= BATCH, "{pool:?}");
+            assert!(
+                pool.starting + pool.waiting + pool.ready <= SIZE,
+                "{pool:?}"
+            );
+            waited = waited.max(pool.waiting);
+        }
         if ready == SIZE as usize && pool.is_ok_and(|pool| pool.ready == SIZE) {
             break workers;
         }
@@ -207,6 +215,10 @@ async fn a_hundred_workers_start_in_batches_and_die_with_their_node() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     println!("at most {most} were starting");
+    assert!(
+        waited > SIZE / 2,
+        "only {waited} places waited for their turn"
+    );
     assert!(most <= BATCH, "{most} processes were starting at once");
     let pids: BTreeSet<_> = ready.iter().map(|worker| worker.pid).collect();
     assert_eq!(pids.len(), SIZE as usize);

@@ -472,6 +472,12 @@ async fn a_key_names_one_call_on_all_nodes() {
     let told = keyed(&cluster, 2, "k4", &lost).await.unwrap_err();
     assert_eq!(told.code(), Code::Unknown, "{told:?}");
     assert_eq!(raw::said(&told, headers::DONE), "maybe", "{told:?}");
+    assert_eq!(raw::said(&told, headers::ERROR_KIND), "lost", "{told:?}");
+    // The client does not go on asking until its deadline.
+    let began = Instant::now();
+    let told = named(cluster.at(3), "k4", lost.clone()).await.unwrap();
+    assert!(matches!(told, Err(ClientError::Lost(_))), "{told:?}");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     // What may run twice is run again, once.
     let ran = keyed(&cluster, 2, "k5", &again).await.unwrap();
     assert!(ran.success && !ran.recorded, "{ran:?}");

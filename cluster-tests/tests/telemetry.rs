@@ -8,6 +8,8 @@ use snakepit_cluster_tests::{Cluster, Spec};
 use snakepit_proto::bridge::telemetry_control::Control;
 use snakepit_proto::bridge::*;
 use snakepit_proto::headers;
+use snakepit_proto::session::sessions_client::SessionsClient;
+use snakepit_proto::session::{GetProgramRequest, ListProgramsRequest};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response};
 
@@ -48,6 +50,21 @@ async fn answers_and_errors_carry_the_correlation_id() {
     let long = [(headers::CORRELATION_ID, long.as_str())];
     let refused = node.ping(with(PingRequest::default(), &long)).await;
     assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+
+    // What sessions can do beyond the bridge answers in the same way.
+    let mut sessions = SessionsClient::new(cluster.channel(1).await);
+    let list = ListProgramsRequest::default();
+    let answer = sessions.list_programs(with(list.clone(), &header)).await;
+    assert_eq!(id_of(&answer.unwrap()), Some("c 1"));
+    assert_eq!(id_of(&sessions.list_programs(list).await.unwrap()), None);
+    let missing = GetProgramRequest {
+        program_id: "none".into(),
+        ..GetProgramRequest::default()
+    };
+    let refused = sessions.get_program(with(missing, &header)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert_eq!(said(&refused, headers::CORRELATION_ID), "c 1");
 
     let answer = node.execute_tool(adding(&[])).await.unwrap();
     assert_eq!(id_of(&answer).map(str::len), Some(36), "{answer:?}");

@@ -184,6 +184,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     tokio::spawn(node.clone().keep_comparing(stop.clone()));
     tokio::spawn(node.clone().keep_archive(stop.clone()));
     tokio::spawn(node.clone().keep_keys(stop.clone()));
+    tokio::spawn(node.clone().keep_balance(stop.clone()));
     let recorded = CancellationToken::new();
     let recorder = tokio::spawn(node.clone().keep_call_log(recorded.clone()));
 

@@ -159,6 +159,7 @@ class FakeNode:
         )
         self.token = "secret"
         self.stderr: Any = subprocess.PIPE
+        self.python = sys.executable
         self.listen()
 
     def listen(self) -> None:
@@ -263,7 +264,7 @@ class FakeNode:
 
     def spawn(self, adapter: str = "tests.tools", **settings: str) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "snakepit.worker"],
+            [self.python, "-m", "snakepit.worker"],
             env=self.environment(adapter, **settings),
             stdout=subprocess.PIPE,
             stderr=self.stderr,

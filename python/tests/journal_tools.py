@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from snakepit import tool
 
@@ -30,6 +31,16 @@ def stamp() -> str:
     print("out")
     print("err", file=sys.stderr)
     return f"{os.getpid()}-{time.time_ns()}"
+
+
+@tool
+def give_back(value: Any) -> Any:
+    return value
+
+
+@tool
+def kinds_of(free: Any, listed: list[float]) -> list[str]:
+    return [type(free).__name__, type(listed).__name__]
 
 
 @tool

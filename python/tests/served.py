@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import snakepit
-from snakepit import Adapter, Session, tool
+from snakepit import Adapter, Session, telemetry, tool
 
 EVENTS: list[str] = []
 _most = [0, 0]
@@ -31,6 +31,13 @@ def served_by() -> int:
 def keep(session: Session, name: str, value: Any) -> Any:
     session[name] = value
     return session[name]
+
+
+def says(text: str) -> str:
+    print(f"out {text}")
+    print(f"err {text}", file=sys.stderr)
+    telemetry.emit("served.said", {"letters": len(text)})
+    return text
 
 
 def fails(text: str) -> None:
@@ -89,7 +96,7 @@ class Counter(Adapter):
 
 
 if __name__ == "__main__":
-    service = snakepit.serve([served_by], sys.argv[1], name=sys.argv[2])
+    service = snakepit.serve([served_by, says], sys.argv[1], name=sys.argv[2], principal="eve")
     print("serving", flush=True)
     service.serve_forever()
     print("stopped", flush=True)

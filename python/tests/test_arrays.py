@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snakepit
-from snakepit import _arrays, _values
+from snakepit import _arrays, _tool_values, _values
 from snakepit._codec import Codec
 from snakepit.errors import Invalid
 from tests.fake_node import FakeNode
@@ -86,7 +86,7 @@ def test_what_is_no_array_of_numbers_is_what_it_was() -> None:
     assert CODEC.decode(*CODEC.encode(memoryview(b"ab"))) == b"ab"
     assert CODEC.decode(*CODEC.encode({"x": np.arange(2)})) == {"x": [0, 1]}
     assert CODEC.decode(*CODEC.encode(np.arange(2), "list")) == [0, 1]
-    # Arguments of tools stay lists.
+    # What is not told apart is lists.
     assert _values.decode(*_values.encode(np.arange(2))) == [0, 1]
 
 
@@ -96,6 +96,36 @@ def test_a_tensor_of_lists() -> None:
     assert (encoded.type_url, payload) == ("type.googleapis.com/snakepit.tensor", None)
     with pytest.raises(Invalid, match="one length"):
         CODEC.encode([[1], [2, 3]], "tensor")
+
+
+@given(st.sampled_from(sorted(_arrays.DTYPES)), SHAPES, st.data())
+def test_tools_take_and_give_arrays(dtype: str, shape: list[int], data: st.DataObject) -> None:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    content = data.draw(st.binary(min_size=size, max_size=size))
+    if dtype == "bool":
+        content = bytes(byte & 1 for byte in content)
+    value = np.frombuffer(content, dtype).reshape(shape)
+    encoded, payload = _tool_values.encode(value)
+    assert encoded.type_url.endswith("snakepit.list.binary")
+    back = _tool_values.decode(encoded, payload)
+    assert (back.dtype.name, back.shape, back.tobytes()) == (dtype, value.shape, content)
+    # To whom it is no array it is what numpy makes of it.
+    listed = _tool_values.decode(encoded, payload, as_lists=True)
+    assert repr(listed) == repr(value.tolist())
+    assert repr(_values.decode(encoded, payload)) == repr(value.tolist())
+
+
+def test_what_tools_take_beside_arrays_is_what_it_was() -> None:
+    for value in (None, 1, "a", [1, [2]], {"a": 1.5}, b"ab"):
+        assert _tool_values.decode(*_tool_values.encode(value)) == value
+    assert _tool_values.decode(*_tool_values.encode(memoryview(b"ab"))) == b"ab"
+    assert _tool_values.decode(*_tool_values.encode(array("d", [0.5]))).dtype == np.float64
+    assert _tool_values.decode(*_tool_values.encode(np.float32(0.5))) == 0.5
+    assert _tool_values.decode(*_tool_values.encode(np.array(["a"]))) == ["a"]
+    about = {"type": "list", "dtype": "int8", "shape": [10**9, 0], "binary_format": "raw"}
+    endless = Any(type_url="type.googleapis.com/snakepit.list.binary", value=json.dumps(about).encode())
+    with pytest.raises(Invalid, match="lists"):
+        _tool_values.decode(endless, as_lists=True)
 
 
 def test_variables_hold_arrays(session: snakepit.Session) -> None:

@@ -101,6 +101,14 @@ def test_a_call_under_way_is_repeated_where_it_may_be(repeatable: bool, again: b
         assert caught.value.maybe_done
 
 
+def test_a_lost_call_is_repeated_until_it_is_lost_for_good() -> None:
+    asked = Attempts(["a", "b"], 0, 30, deduplicated=False, repeatable=True)
+    assert asked.failed(Status(CODE.UNKNOWN, "worker died", error_kind="unknown", done="maybe")) == 0
+    with pytest.raises(errors.Lost) as caught:
+        asked.failed(Status(CODE.UNKNOWN, "is lost", error_kind="lost", done="maybe"))
+    assert caught.value.maybe_done
+
+
 def test_an_open_circuit_is_asked_of_each_node_once() -> None:
     asked = attempts([0.0], deduplicated=False)
     text = "its circuit is open; hint: not done, retry after 1500 ms, elsewhere at once"
@@ -122,6 +130,7 @@ def test_an_open_circuit_is_asked_of_each_node_once() -> None:
         (Status(CODE.UNAVAILABLE, "Socket closed", done="no"), errors.Unavailable, False),
         (Status(CODE.UNKNOWN, "odd", error_kind="something-new"), errors.Unknown, True),
         (Status(CODE.UNKNOWN, "ValueError: odd", error_kind="tool", done="maybe"), errors.ToolError, True),
+        (Status(CODE.UNKNOWN, "is lost", error_kind="lost", done="maybe"), errors.Lost, True),
         (Status(CODE.FAILED_PRECONDITION, "gone", error_kind="worker_lost"), errors.WorkerLost, False),
         (Status(CODE.NOT_FOUND, "Program not found: variable"), errors.ProgramNotFoundError, False),
         (Status(CODE.NOT_FOUND, "no such tool", error_kind="not_found"), errors.NotFound, False),

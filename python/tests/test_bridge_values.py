@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as WireAny
 
 from snakepit.errors import Invalid
-from snakepit_bridge import TypeValidator, VariableType, ZeroCopyRef, _legacy, _pickles
+from snakepit_bridge import TypeValidator, VariableType, ZeroCopyRef, _legacy, _pickles, _wire
 from snakepit_bridge.serialization import TypeSerializer, encode_result, redact, to_plain
 from snakepit_bridge.types import deserialize_value, serialize_value, validate_constraints
 
@@ -261,3 +261,19 @@ def test_the_generation_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(_legacy.ENVIRONMENT, "0.5")
     with pytest.raises(Invalid, match=r"'0\.4', '0\.13'"):
         _legacy.chosen()
+
+
+def test_results_that_are_arrays_are_raw_for_nodes_alone() -> None:
+    from snakepit_bridge._seam import Seam
+
+    value = numpy.ones((1, 2), "float32")
+    encoded, payload = Seam(object()).encode(value)
+    assert (encoded.type_url, payload) == ("type.googleapis.com/snakepit.list.binary", value.tobytes())
+    # What adapters of Snakepit's kind read is lists, as ever.
+    assert _wire.decode(encoded, payload) == [[1.0, 1.0]]
+    encoded, payload = Seam(object(), raw_arrays=False).encode(value)
+    assert (encoded.type_url, encoded.value, payload) == (
+        "type.googleapis.com/snakepit.list",
+        b"[[1.0,1.0]]",
+        None,
+    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import snakepit
-from snakepit import errors
+from snakepit import _arrays, _tool_values, _values, errors
+from snakepit._proto import snakepit_bridge_pb2 as pb
 from tests.bridge_cluster import BIN, Cluster, eventually
 
 pytestmark = pytest.mark.skipif(not BIN, reason="SNAKEPIT_BIN does not name the snakepit program")
@@ -171,3 +174,49 @@ def test_a_session_whose_worker_is_gone(client: snakepit.Client, session: snakep
 
 def _assert(condition: bool) -> None:
     assert condition
+
+
+@pytest.mark.parametrize("dtype", sorted(_arrays.DTYPES))
+def test_arrays_go_to_tools_and_back_bit_by_bit(nodes: Cluster, client: snakepit.Client, dtype: str) -> None:
+    ready(client, "default")
+    random = np.random.default_rng(11)
+    count = 512
+    content = bytes(random.integers(0, 2 if dtype == "bool" else 256, count * np.dtype(dtype).itemsize, "u1"))
+    # Among so many random bits of floats are NaNs with payloads, of both signs, and subnormals.
+    value = np.frombuffer(content, dtype).reshape(2, -1)
+    if value.dtype.kind == "f":
+        quiet = np.frombuffer(b"\xff" * value.dtype.itemsize * 2, dtype).reshape(2, 1)
+        value = np.concatenate([value, quiet], axis=1)
+        assert np.isnan(value).any()
+    for endpoint in nodes.endpoints:
+        with snakepit.connect(endpoint, timeout_s=60) as one:
+            back = one.call("give_back", pool="default", value=value).value
+        assert (back.dtype.name, back.shape) == (dtype, value.shape)
+        assert back.tobytes() == value.tobytes()
+
+
+def test_who_takes_no_raw_arrays_gets_lists(nodes: Cluster, client: snakepit.Client) -> None:
+    ready(client, "full")
+    value = np.array([[0.1, np.nan]], dtype=np.float32)
+    key = f"k-{uuid.uuid4().hex}"
+    first = client.call("give_back", pool="full", idempotency_key=key, value=value)
+    assert first.value.tobytes() == value.tobytes()
+    request = pb.ExecuteToolRequest(tool_name="give_back", metadata={"pool": "full", "idempotency_key": key})
+    encoded, payload = _tool_values.encode(value)
+    request.parameters["value"].CopyFrom(encoded)
+    request.binary_parameters["value"] = payload or b""
+    # The recorded answer, too.
+    for node in range(3):
+        answer = nodes.stub(node).ExecuteTool(request, timeout=30)
+        assert answer.recorded
+        assert (answer.result.type_url, answer.binary_result) == ("type.googleapis.com/snakepit.list", b"")
+        assert json.loads(answer.result.value) == [[float(np.float32(0.1)), {"__snakepit_float__": "NaN"}]]
+    relayed = pb.ExecuteElixirToolRequest(tool_name="give_back", metadata={"pool": "full"})
+    relayed.parameters["value"].CopyFrom(_values.encode([1, 2])[0])
+    assert json.loads(nodes.stub(0).ExecuteElixirTool(relayed, timeout=30).result.value) == [1, 2]
+
+
+def test_a_parameter_that_is_a_list_gets_one(client: snakepit.Client) -> None:
+    ready(client, "default")
+    both = client.call("kinds_of", pool="default", free=np.zeros(2), listed=np.zeros(2)).value
+    assert both == ["ndarray", "list"]

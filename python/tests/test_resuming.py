@@ -77,6 +77,13 @@ def test_nodes_that_do_not_answer_are_asked_for_a_while() -> None:
         stream.broke(failure(Status(CODE.UNAVAILABLE, "failed to connect")))
 
 
+def test_a_stream_that_is_lost_for_good_is_not_asked_for_again() -> None:
+    stream = resuming([0.0])
+    stream.took(chunk(0))
+    with pytest.raises(errors.Lost):
+        stream.broke(failure(Status(CODE.UNKNOWN, "was lost", error_kind="lost", done="maybe")))
+
+
 def test_a_stream_that_may_not_run_twice_says_so() -> None:
     stream = resuming([0.0])
     stream.took(chunk(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import signal
 import subprocess
@@ -186,6 +187,48 @@ def test_the_end_of_the_process(nodes: Cluster, number: signal.Signals) -> None:
 
 
 @needs_nodes
+def test_what_calls_print_and_emit_comes_through(nodes: Cluster) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.served", ",".join(nodes.endpoints), "says"],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    controls: queue.SimpleQueue[pb.TelemetryControl | None] = queue.SimpleQueue()
+    events: Any = nodes.stub(1).StreamTelemetry(iter(controls.get, None), timeout=60)
+    controls.put(pb.TelemetryControl(filter=pb.TelemetryEventFilter(allow=["served.*"])))
+    try:
+        assert process.stdout.readline() == "serving\n"
+        came: queue.SimpleQueue[pb.TelemetryEvent] = queue.SimpleQueue()
+        threading.Thread(target=_gather, args=(events, came), daemon=True).start()
+        with snakepit.connect(nodes.endpoints[1]) as client:
+            offered = [worker for worker in client.workers() if worker.pool == "says"]
+            assert [worker.principal for worker in offered] == ["eve"]
+            assert {worker.principal for worker in client.workers() if worker.pool == "default"} == {""}
+            ends = time.monotonic() + 20
+            # The process hears within a heartbeat that somebody listens.
+            while came.empty():
+                assert time.monotonic() < ends
+                result = client.call("says", text="a", pool="says", correlation_id="c-7")
+                assert (result.stdout, result.stderr) == ("out a\n", "err a\n")
+                time.sleep(0.1)
+        event = came.get()
+        assert list(event.event_parts) == ["served", "said"]
+        assert (event.measurements["letters"].int_value, event.correlation_id) == (1, "c-7")
+        assert event.metadata["node_id"] == "2"
+        process.send_signal(signal.SIGTERM)
+        printed = process.communicate(timeout=30)[0]
+        assert printed.startswith("out a\n")
+        assert printed.endswith("stopped\n")
+    finally:
+        controls.put(None)
+        events.cancel()
+        process.kill()
+        process.wait()
+
+
+@needs_nodes
 def test_async(nodes: Cluster) -> None:
     async def run() -> None:
         served_async = snakepit.serve_async([served.double], nodes.endpoints, name="async")
@@ -252,6 +295,8 @@ def test_refusals(nodes: Cluster) -> None:
         snakepit.serve([served.double], nodes.endpoints, name="default")
     with pytest.raises(errors.Refused, match="no pool name"):
         snakepit.serve([served.double], nodes.endpoints, name="no name")
+    with pytest.raises(errors.Refused, match="the limit is 256"):
+        snakepit.serve([served.double], nodes.endpoints, name="long", principal="x" * 257)
     before = threading.active_count()
     with pytest.raises(errors.Unavailable, match=r"within 0\.5 s"):
         snakepit.serve([served.double], "127.0.0.1:1", name="x", timeout_s=0.5)
@@ -280,6 +325,12 @@ def test_what_can_be_served() -> None:
         snakepit.serve([served.double], "127.0.0.1:1", name="x", slots=0)
     with pytest.raises(errors.Invalid, match="no endpoints"):
         snakepit.serve([served.double], [], name="x")
+
+
+def _gather(events: Any, came: queue.SimpleQueue[pb.TelemetryEvent]) -> None:
+    with contextlib.suppress(grpc.RpcError):
+        for event in events:
+            came.put(event)
 
 
 def _assert(condition: bool) -> None:

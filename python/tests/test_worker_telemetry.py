@@ -102,3 +102,15 @@ def test_callbacks_carry_the_correlation_id(node: FakeNode, link: Link) -> None:
     ids = [sent.get("x-snakepit-correlation-id") for _, sent in node.bridge.metadata]
     assert ids[-2:] == [None, None]
     assert set(ids[:-2]) == {"c9"}
+
+
+def test_callbacks_belong_to_the_calls_trace(node: FakeNode, link: Link) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told = ({"traceparent": parent, "tracestate": "a=1,b=2"}, {"traceparent": parent}, {"tracestate": "a=1"})
+    link.value(link.call("put", session="s1", name="x", value=1))
+    node.bridge.metadata.clear()
+    wrong = ({"traceparent": f"{parent}\n"}, {"traceparent": parent, "tracestate": "ä"})
+    for metadata in (*told, *wrong):
+        link.value(link.call_many([("look", {"name": "x"})], session="s1", metadata=metadata)[0])
+    sent = [(one.get("traceparent"), one.get("tracestate")) for _, one in node.bridge.metadata]
+    assert sent == [(parent, "a=1,b=2"), (parent, None), (None, None), (None, None), (parent, None)]

@@ -27,6 +27,15 @@ def echo(value: Any = None, factor: int = 1) -> Any:
 
 
 @tool
+def spin(loops: int) -> int:
+    """Python code and nothing else: it needs a core, or the lock."""
+    count = 0
+    while count < loops:
+        count += 1
+    return count
+
+
+@tool
 def ran() -> list[str]:
     """What has run so far."""
     return RAN

@@ -38,6 +38,12 @@ pub enum ClientError {
     /// It may have been done, or may yet be: repeat it with the same request id.
     #[error("{0}")]
     Unknown(String),
+    /// It was begun and lost, and may be done; repeated, the answer is the same: look whether it is.
+    #[error("{0}")]
+    Lost(String),
+    /// A streaming tool raised: an outcome, after the chunks before it. The text is `Type: message`.
+    #[error("{0}")]
+    Raised(String),
     /// Stored bytes are damaged: stop and repair.
     #[error("{0}")]
     Data(String),
@@ -59,6 +65,8 @@ impl ClientError {
             Self::Exhausted(_) => "exhausted",
             Self::Unavailable(_) => "unavailable",
             Self::Unknown(_) => "unknown",
+            Self::Lost(_) => "lost",
+            Self::Raised(_) => "tool",
             Self::Data(_) => "data",
             Self::Other(_) => "other",
         }
@@ -76,6 +84,8 @@ impl ClientError {
             | Self::Exhausted(text)
             | Self::Unavailable(text)
             | Self::Unknown(text)
+            | Self::Lost(text)
+            | Self::Raised(text)
             | Self::Data(text)
             | Self::Other(text) => text,
         }
@@ -83,8 +93,20 @@ impl ClientError {
 
     /// Whether the request may have taken effect all the same.
     pub fn maybe_done(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Other(_))
+        matches!(
+            self,
+            Self::Unknown(_) | Self::Lost(_) | Self::Raised(_) | Self::Other(_)
+        )
     }
+}
+
+/// What nodes call a call that was begun and whose end nobody knows any more, and one whose tool raised.
+const LOST: &str = "lost";
+const RAISED: &str = "tool";
+
+/// Whether a repeated request of that outcome is told the same again.
+fn is_final(kind: &str) -> bool {
+    matches!(kind, LOST | RAISED)
 }
 
 /// One try that failed.
@@ -120,7 +142,9 @@ impl Failure {
                 Code::Unknown | Code::DeadlineExceeded | Code::Cancelled | Code::Internal
             ),
         };
+        let kind = said(headers::ERROR_KIND).unwrap_or_default();
         let transient = match status.code() {
+            _ if is_final(kind) => false,
             Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => true,
             Code::Internal => local,
             _ => false,
@@ -131,7 +155,11 @@ impl Failure {
             status.message().to_owned()
         };
         Self {
-            error: error_of(status.code(), maybe_done, message),
+            error: match kind {
+                LOST => ClientError::Lost(message),
+                RAISED => ClientError::Raised(message),
+                _ => error_of(status.code(), maybe_done, message),
+            },
             maybe_done,
             transient,
             leader: said(headers::LEADER)
@@ -248,6 +276,19 @@ mod tests {
         let transient = |code| Failure::of("a:1", &status(code, None)).transient;
         assert!(transient(Code::Unavailable) && transient(Code::Unknown));
         assert!(!transient(Code::Aborted) && !transient(Code::Internal));
+    }
+
+    #[test]
+    fn what_is_over_is_not_worth_another_try() {
+        for (kind, named) in [("lost", "lost"), ("tool", "tool"), ("unknown", "unknown")] {
+            let mut status = status(Code::Unknown, Some("maybe"));
+            let metadata = status.metadata_mut();
+            metadata.insert(headers::ERROR_KIND, kind.parse().unwrap());
+            let failure = Failure::of("a:1", &status);
+            assert_eq!(failure.error.kind(), named);
+            assert_eq!(failure.transient, kind == "unknown", "{kind}");
+            assert!(failure.maybe_done && failure.error.maybe_done(), "{kind}");
+        }
     }
 
     #[test]

@@ -115,6 +115,32 @@ async fn a_tool_call_that_may_have_begun_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_keyed_call_that_is_lost_for_good_is_told_so_at_once() {
+    const UNKNOWN: &[(&str, &str)] = &[(headers::ERROR_KIND, "unknown"), (headers::DONE, "maybe")];
+    const LOST: &[(&str, &str)] = &[(headers::ERROR_KIND, "lost"), (headers::DONE, "maybe")];
+    let acts = [
+        Act::Fail(Code::Unknown, UNKNOWN),
+        Act::Fail(Code::Unknown, LOST),
+    ];
+    let (fake, endpoint) = Fake::start(acts).await;
+    let call = CallRequest {
+        tool: "t".into(),
+        idempotency_key: "k".into(),
+        ..Default::default()
+    };
+    let error = client(&[&endpoint]).call_tool(call).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::Lost(_)) && error.maybe_done(),
+        "{error:?}"
+    );
+    assert_eq!(
+        fake.ids().len(),
+        2,
+        "the first may be repeated, the second not"
+    );
+}
+
+#[tokio::test]
 async fn the_budget_holds_and_the_end_says_whether_it_may_be_done() {
     let dead = closed_port().await;
     let client = client(&[&dead]).with_timeout(Duration::from_millis(400));

@@ -6,6 +6,7 @@ use fake::{Chunks, Fake};
 use futures_util::StreamExt as _;
 use snakepit_client::{CallRequest, Client, ClientError, ClientOptions};
 use snakepit_proto::bridge::ToolChunk;
+use snakepit_proto::headers;
 use tonic::Status;
 
 fn chunk(call_id: &str, number: u64) -> Result<ToolChunk, Status> {
@@ -19,6 +20,14 @@ fn chunk(call_id: &str, number: u64) -> Result<ToolChunk, Status> {
 
 fn broken() -> Result<ToolChunk, Status> {
     Err(Status::unavailable("the node is gone"))
+}
+
+fn of_kind(kind: &'static str) -> Result<ToolChunk, Status> {
+    let mut status = Status::unknown("ValueError: odd");
+    let metadata = status.metadata_mut();
+    metadata.insert(headers::ERROR_KIND, kind.parse().unwrap());
+    metadata.insert(headers::DONE, "maybe".parse().unwrap());
+    Err(status)
 }
 
 /// Two nodes, each with what its streams give, and the numbers and the error that a call has from them.
@@ -94,4 +103,19 @@ async fn a_stream_begins_anew_only_where_it_may_run_twice() {
     let (numbers, error, two) = call(maybe(), vec![vec![chunk("", 0)]], request(false)).await;
     assert!(numbers.is_empty() && error.unwrap().maybe_done());
     assert!(two.called.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_tool_raised_and_what_is_lost_for_good_end_a_stream() {
+    for (kind, outcome) in [("tool", "tool"), ("lost", "lost")] {
+        let first = vec![vec![chunk("c", 0), of_kind(kind)]];
+        let (numbers, error, two) = call(first, vec![vec![chunk("c", 1)]], request(true)).await;
+        let error = error.unwrap();
+        assert_eq!((numbers, error.kind()), (vec![0], outcome));
+        assert_eq!(error.message(), "ValueError: odd");
+        assert!(two.called.lock().unwrap().is_empty(), "{kind}: asked again");
+    }
+    let first = vec![vec![chunk("c", 0), of_kind("unknown")]];
+    let (numbers, error, _) = call(first, vec![vec![chunk("c", 1)]], request(true)).await;
+    assert_eq!((numbers, error), (vec![0, 1], None));
 }

@@ -111,6 +111,12 @@ impl From<ClientError> for CliError {
             ClientError::Unknown(_) => {
                 told.hint("it may have been done: look before you repeat it")
             }
+            // Its text is the exception's own.
+            ClientError::Raised(message) => Self {
+                message,
+                hint: None,
+                code: FAILED,
+            },
             ClientError::Conflict(_) => told.hint("read again and retry"),
             ClientError::Exhausted(_) => told.hint("wait a little and retry"),
             _ => told,

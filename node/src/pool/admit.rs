@@ -62,6 +62,10 @@ impl Pool {
     }
 
     fn note_refused(&self, error: &CallError, told: &(String, String)) {
+        if matches!(error, CallError::NoneFree { .. }) {
+            // It goes elsewhere, its caller does not hear of it.
+            return;
+        }
         self.meters.refused();
         if let CallError::QueueFull { queued, .. } = error {
             events::pool_saturated(&self.name, *queued, &told.0, &told.1);
@@ -81,6 +85,11 @@ impl Pool {
         };
         ticket.reply.fail(error.clone());
         Some(error)
+    }
+
+    /// Give calls back that wait, so many at most: another node has free workers for them.
+    pub(super) fn give_back(&self, most: usize) {
+        self.change(|state| ((), state.give_back(most)));
     }
 
     /// The deadline has passed. The error says whether the call may have run.
@@ -159,6 +168,8 @@ fn ticket(
     affinity: Affinity,
     now: Instant,
 ) -> Ticket {
+    let or_back = call.or_back;
+    let movable = call.movable && !stream;
     let wanted = match (call.worker, affinity) {
         (worker, _) if worker.is_empty() => Wanted::Any,
         (worker, Affinity::Hint) => Wanted::Rather(worker),
@@ -195,6 +206,8 @@ fn ticket(
         admitted: now,
         idempotent: call.idempotent,
         wanted,
+        or_back,
+        movable,
         begun: false,
         secret,
         reply,

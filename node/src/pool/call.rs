@@ -32,6 +32,10 @@ pub struct ToolCall {
     pub pool: String,
     /// The worker that the pool's affinity asks for; empty: any.
     pub worker: String,
+    /// Another node seems to have a free worker: the call is refused where it would wait.
+    pub or_back: bool,
+    /// It may be given back while it waits, to run on another node. Streams never are.
+    pub movable: bool,
 }
 
 /// A call's end, a Python exception included.

@@ -422,11 +422,18 @@ impl Pools {
 impl Kept {
     /// Of a pool whose workers are not the node's.
     pub(super) fn offered(pool: Arc<Pool>) -> Self {
+        let stop = CancellationToken::new();
+        pool.keep(pool.clone().tend(stop.clone()));
         Self {
             pool,
             supervisor: None,
-            stop: CancellationToken::new(),
+            stop,
         }
+    }
+
+    /// Tend it no more: it has no workers, and gets none.
+    pub(super) fn forget(self) {
+        self.stop.cancel();
     }
 
     /// Have as many places as the settings say.

@@ -214,6 +214,7 @@ pub(super) fn about(hello: &wire::Hello, settings: &PoolSettings) -> About {
         credits: credits as usize,
         python_version: hello.python_version.clone(),
         gil: hello.gil,
+        principal: String::new(),
         tools: hello.tools.iter().map(|tool| tool.name.clone()).collect(),
     }
 }

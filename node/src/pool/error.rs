@@ -11,6 +11,8 @@ pub enum CallErrorKind {
     NotFound,
     /// A limit is reached: RESOURCE_EXHAUSTED; back off.
     Exhausted,
+    /// It would wait here, and need not elsewhere: RESOURCE_EXHAUSTED, between nodes only.
+    Busy,
     /// This node cannot now: UNAVAILABLE; retry elsewhere.
     Unavailable,
     /// The tool is refused for a while: UNAVAILABLE; retry later, or elsewhere.
@@ -69,6 +71,12 @@ pub enum CallError {
         pool: String,
         /// How long the call waited.
         waited_ms: u64,
+    },
+    /// No worker is free here, and another node seems to have one.
+    #[error("no worker of pool {pool} is free here; hint: not done, ask another node")]
+    NoneFree {
+        /// The pool asked.
+        pool: String,
     },
     /// The pool that was named does not offer the tool.
     #[error(
@@ -156,6 +164,7 @@ impl CallError {
             Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::BoundWorkerBusy { .. } => {
                 CallErrorKind::Exhausted
             }
+            Self::NoneFree { .. } => CallErrorKind::Busy,
             Self::DeadlineExceeded { .. } => CallErrorKind::Deadline,
             Self::WorkerDied { maybe: true, .. } => CallErrorKind::Unknown,
             Self::WorkerDied { maybe: false, .. } | Self::Draining => CallErrorKind::Unavailable,

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use snakepit_proto::headers;
 use snakepit_proto::worker as wire;
 use snakepit_proto::worker::worker_service_server::{WorkerService, WorkerServiceServer};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::dispatch::{Kept, Pools};
@@ -13,6 +15,7 @@ use super::endpoint::{about, hello, read, welcome};
 use super::link::{Link, Outgoing};
 use super::pool::Pool;
 use super::settings::{Concurrency, PoolSettings, SLOTS_MAX};
+use super::state::About;
 
 /// Names under which tools may be offered to one node.
 const OFFERS_MAX: usize = 256;
@@ -82,10 +85,12 @@ impl Pools {
     fn forget_offers(&self) {
         self.change(|kept| {
             let before = kept.len();
-            let left: Vec<_> = kept
+            let (left, gone): (Vec<_>, Vec<_>) = kept
                 .into_iter()
-                .filter(|known| !known.pool.offer || known.pool.has_workers())
-                .collect();
+                .partition(|known| !known.pool.offer || known.pool.has_workers());
+            for gone in gone {
+                gone.forget();
+            }
             (left.len() != before).then_some(left)
         });
     }
@@ -99,6 +104,7 @@ impl WorkerService for OfferEndpoint {
         &self,
         request: Request<Streaming<wire::FromWorker>>,
     ) -> Result<Response<Outgoing>, Status> {
+        let principal = principal(request.metadata())?;
         let mut incoming = request.into_inner();
         let hello = hello(&mut incoming).await?;
         check(&hello)?;
@@ -111,10 +117,18 @@ impl WorkerService for OfferEndpoint {
         }
         let link = Arc::new(Link::new(pool.number()));
         let settings = pool.settings();
-        let about = about(&hello, &settings);
+        let about = About {
+            principal,
+            ..about(&hello, &settings)
+        };
         // Others may have chosen the same name.
         let worker_id = format!("{}-{}", hello.worker_id, link.key);
-        tracing::info!(worker = worker_id, pool = hello.offer, "tools are offered");
+        tracing::info!(
+            worker = worker_id,
+            pool = hello.offer,
+            principal = about.principal,
+            "tools are offered"
+        );
         let welcome = welcome(&settings, self.pools.inner.node_id);
         pool.join(&link, &worker_id, hello.tools, about, None);
         let outgoing = Outgoing::new(pool.clone(), link.clone(), welcome);
@@ -125,6 +139,28 @@ impl WorkerService for OfferEndpoint {
         });
         Ok(Response::new(outgoing))
     }
+}
+
+/// Who offers: it is shown with the process, and decides nothing.
+fn principal(metadata: &MetadataMap) -> Result<String, Status> {
+    let Some(value) = metadata.get(headers::PRINCIPAL) else {
+        return Ok(String::new());
+    };
+    let name = value.to_str().map_err(|_| {
+        Status::invalid_argument(format!(
+            "{} is not printable ASCII; hint: encode it",
+            headers::PRINCIPAL
+        ))
+    })?;
+    if name.len() > snakepit_machine::ID_BYTES_MAX {
+        return Err(Status::invalid_argument(format!(
+            "{} has {} bytes, the limit is {}; hint: shorten it",
+            headers::PRINCIPAL,
+            name.len(),
+            snakepit_machine::ID_BYTES_MAX
+        )));
+    }
+    Ok(name.to_owned())
 }
 
 fn check(hello: &wire::Hello) -> Result<(), Status> {

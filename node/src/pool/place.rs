@@ -24,6 +24,8 @@ pub(super) struct Seat {
     pub(super) generation: u64,
     pub(super) started: Option<Instant>,
     pub(super) link: Option<Arc<Link>>,
+    /// Whether it waits for its turn to start a worker.
+    pub(super) waits: bool,
     pub(super) backing_off: bool,
     pub(super) stopped: bool,
     pub(super) restarts: u32,
@@ -39,7 +41,10 @@ impl Place {
         Self {
             index,
             stop: Stop::default(),
-            seat: Mutex::default(),
+            seat: Mutex::new(Seat {
+                waits: true,
+                ..Seat::default()
+            }),
         }
     }
 
@@ -49,6 +54,23 @@ impl Place {
 }
 
 impl Seat {
+    /// Why no worker serves here, in one word; None where one does, or did until a moment ago.
+    pub(super) fn idle(&self) -> Option<&'static str> {
+        if self.stopped {
+            return Some("stopped");
+        }
+        if self.link.is_some() {
+            return None;
+        }
+        Some(if self.backing_off {
+            "backing_off"
+        } else if self.waits {
+            "waiting"
+        } else {
+            "starting"
+        })
+    }
+
     /// A worker crashed here; true where that taints the place: `limit` crashes within `window`.
     pub(super) fn crashed(&mut self, limit: u32, window: Duration, now: Instant) -> bool {
         if limit == 0 {
@@ -79,6 +101,24 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_without_a_worker_says_why() {
+        let place = Place::new(0);
+        assert_eq!(
+            place.seat().idle(),
+            Some("waiting"),
+            "its turn has not come"
+        );
+        place.seat().waits = false;
+        assert_eq!(place.seat().idle(), Some("starting"));
+        place.seat().backing_off = true;
+        assert_eq!(place.seat().idle(), Some("backing_off"));
+        place.seat().link = Some(Arc::new(Link::new(1)));
+        assert_eq!(place.seat().idle(), None);
+        place.seat().stopped = true;
+        assert_eq!(place.seat().idle(), Some("stopped"));
+    }
 
     #[test]
     fn crashes_close_together_taint_for_a_while() {

@@ -166,6 +166,23 @@ impl Pools {
         loads.collect()
     }
 
+    /// Pools in which calls wait, and how many.
+    pub fn waiting(&self) -> Vec<(String, usize)> {
+        let kept = self.kept();
+        let waiting = kept.iter().filter_map(|kept| {
+            let queued = kept.pool.state().queued();
+            (queued > 0).then(|| (kept.pool.name().to_owned(), queued))
+        });
+        waiting.collect()
+    }
+
+    /// Give back so many calls at most that wait in a pool, to whoever sent them here.
+    pub fn give_back(&self, pool: &str, most: usize) {
+        if let Some(kept) = self.kept().iter().find(|kept| kept.pool.name() == pool) {
+            kept.pool.give_back(most);
+        }
+    }
+
     /// What each pool can take now, as other nodes are told.
     pub fn capacities(&self) -> Vec<peer::PoolCapacity> {
         let now = Instant::now();
@@ -192,6 +209,7 @@ impl Pools {
                         id: worker.id.clone(),
                         free: count(worker.free()),
                         tainted: worker.tainted(now),
+                        slots: count(worker.about.slots),
                     })
                     .collect(),
                 circuits_open: state
@@ -293,13 +311,11 @@ fn problem(pool: &Pool) -> Option<String> {
 fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
     let (settings, totals, now) = (pool.settings(), pool.meters.totals(), Instant::now());
     let (problem, places) = (problem(pool), pool.places().clone());
-    let starting = places
+    let idle: Vec<_> = places
         .iter()
-        .filter(|place| {
-            let seat = place.seat();
-            seat.link.is_none() && !seat.stopped
-        })
-        .count();
+        .filter_map(|place| place.seat().idle())
+        .collect();
+    let places_that = |state: &str| count(idle.iter().filter(|idle| **idle == state).count());
     let state = pool.state();
     let workers = |fits: &dyn Fn(&super::state::Worker) -> bool| {
         count(state.workers().iter().filter(|worker| fits(worker)).count())
@@ -314,7 +330,9 @@ fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
         placed: true,
         desired: if pool.offer { 0 } else { count(settings.size) },
         ready: workers(&|worker| !worker.draining && !worker.reconnecting),
-        starting: count(starting),
+        starting: places_that("starting"),
+        waiting: places_that("waiting"),
+        backing_off: places_that("backing_off"),
         draining: workers(&|worker| worker.draining),
         tainted: workers(&|worker| worker.tainted(now)),
         reconnecting: workers(&|worker| worker.reconnecting),
@@ -346,19 +364,12 @@ fn stats(node_id: u64, pool: &Pool) -> cluster::Pool {
 
 fn worker(node_id: u64, pool: &Pool, place: usize, seat: &Seat) -> cluster::Worker {
     let now = Instant::now();
-    let idle = if seat.stopped {
-        "stopped"
-    } else if seat.backing_off {
-        "backing_off"
-    } else {
-        "starting"
-    };
     let mut worker = cluster::Worker {
         id: seat.worker_id.clone(),
         node_id,
         pid: seat.pid,
         pool: pool.name().to_owned(),
-        state: idle.to_owned(),
+        state: seat.idle().unwrap_or("starting").to_owned(),
         rss_bytes: rss_bytes(seat.pid),
         uptime_ms: seat.started.map_or(0, |at| ms(now - at)),
         restarts: seat.restarts,
@@ -412,6 +423,7 @@ fn outside(node_id: u64, pool: &Pool) -> Vec<cluster::Worker> {
             node_id,
             pool: pool.name().to_owned(),
             rss_bytes: known.rss_bytes,
+            principal: known.about.principal.clone(),
             concurrency: pool.settings().concurrency.name().to_owned(),
             ..Default::default()
         };

@@ -160,10 +160,15 @@ impl Supervisor {
     async fn start(&self, place: &Place) -> Result<Box<Life>, Failed> {
         let pool = &self.pool;
         let starting = pool.starting();
+        {
+            let mut seat = place.seat();
+            (seat.waits, seat.backing_off) = (true, false);
+        }
         let permit = tokio::select! {
             () = place.stop.cancelled() => return Err(Failed::Stopped),
             permit = starting.acquire() => permit.expect("the semaphore is never closed"),
         };
+        place.seat().waits = false;
         let (settings, generation) = (pool.settings(), *pool.generation.borrow());
         let suffix: u32 = rand::random();
         let (name, index) = (pool.name(), place.index);
@@ -204,7 +209,6 @@ impl Supervisor {
         events::worker_spawned(name, &worker_id);
         {
             let mut seat = place.seat();
-            seat.backing_off = false;
             if seat.link.is_none() {
                 seat.worker_id.clone_from(&worker_id);
                 (seat.pid, seat.started) = (process.pid(), Some(began));

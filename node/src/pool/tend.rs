@@ -14,15 +14,20 @@ impl Pool {
     pub(super) async fn tend(self: Arc<Self>, stop: CancellationToken) {
         loop {
             let beat = Duration::from_millis(self.settings().heartbeat_interval_ms);
-            let lines = self.unstall();
+            // What waits at a process that the node did not start is its own: it may take a cancel for its
+            // callers' wish.
+            let lines = !self.offer && self.unstall();
             let looked = self.lines.notified();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(if lines { STALL / 2 } else { beat }) => {}
                 () = looked, if !lines => tokio::time::sleep(STALL / 2).await,
             }
-            self.replace_silent();
             self.tell_listened();
+            if !self.offer {
+                // Others' processes are theirs to look after; a dead connection ends by its own keep-alive.
+                self.replace_silent();
+            }
         }
     }
 
@@ -44,10 +49,6 @@ impl Pool {
     }
 
     fn replace_silent(&self) {
-        if self.offer {
-            // Theirs to look after; a connection that is dead ends by its own keep-alive.
-            return;
-        }
         let (now, settings) = (Instant::now(), self.settings());
         let mut silent = Vec::new();
         for worker in self.state().workers() {

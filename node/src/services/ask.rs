@@ -15,7 +15,7 @@ use super::seal::Opener;
 use super::wire::Look;
 use super::{Failure, Node, correlation};
 use crate::pool::CallContext;
-use crate::telemetry::trace;
+use crate::telemetry::trace::TraceContext;
 
 /// A request gives up so much before its caller does, and a tenth of its time at most: at the deadline
 /// itself the caller's own clock would end it, and nobody would learn whether it is done.
@@ -42,7 +42,7 @@ pub struct Ask {
     pub correlation_id: String,
     /// The trace that the request belongs to, as those who work for it take it: this node's span where it makes
     /// spans, else the caller's; empty where there is none.
-    pub traceparent: String,
+    pub trace: TraceContext,
     /// The tool call that makes the request, where one does.
     pub call: Option<CallContext>,
     /// Opens what is sealed.
@@ -100,7 +100,7 @@ impl Node {
             deadline: Instant::now() + asked.map_or(longest, |asked| ahead(asked).min(longest)),
             has_deadline: asked.is_some(),
             correlation_id: correlation::of_headers(metadata)?,
-            traceparent: trace::passed_on(metadata),
+            trace: TraceContext::of(metadata),
             call,
             opener: self.opener(),
             _place: place,

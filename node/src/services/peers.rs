@@ -1,6 +1,6 @@
 //! The other nodes' workers: which tools they offer, how busy they are, and calls sent there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use snakepit_proto::peer::calls_client::CallsClient;
 use snakepit_proto::peer::keys_client::KeysClient;
 use snakepit_proto::peer::{
     CallStateRequest, CapacityRequest, CapacityResponse, DropKeyRequest, GetKeyRequest,
-    PoolCapacity, PutKeyRequest, RoutedCall,
+    PoolCapacity, PutKeyRequest, RoutedCall, WorkerCapacity,
 };
 use snakepit_proto::transport::never_sent;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -35,6 +36,17 @@ const DROP_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Idle time after which a peer is pinged, and its time to answer.
 const PING: Duration = Duration::from_secs(2);
 
+/// Whether a worker has calls in all of its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// It had a free one when its node last spoke.
+    No,
+    /// It had none then.
+    Perhaps,
+    /// It has calls of this node.
+    Yes,
+}
+
 #[derive(Debug)]
 struct Peer {
     client: CallsClient<Channel>,
@@ -43,6 +55,8 @@ struct Peer {
     seen: Mutex<Option<CapacityResponse>>,
     /// Calls sent there since it last spoke, and not answered.
     sent: AtomicU32,
+    /// Calls sent there for one worker, and not answered, by the worker.
+    wanted: Mutex<HashMap<String, u32>>,
     /// How often it has spoken.
     looks: AtomicU64,
 }
@@ -52,23 +66,44 @@ struct Peer {
 struct Sent {
     peer: Arc<Peer>,
     pool: String,
+    /// The one that it was sent for; empty: any.
+    worker: String,
     look: u64,
 }
 
 impl Sent {
-    fn to(peer: &Arc<Peer>, pool: &str) -> Self {
+    fn to(peer: &Arc<Peer>, call: &RoutedCall) -> Self {
         let look = peer.looks.load(Ordering::Relaxed);
         peer.sent.fetch_add(1, Ordering::Relaxed);
+        if !call.worker.is_empty() {
+            *peer.wanted().entry(call.worker.clone()).or_default() += 1;
+        }
         Self {
             peer: peer.clone(),
-            pool: pool.to_owned(),
+            pool: call.pool.clone(),
+            worker: call.worker.clone(),
             look,
+        }
+    }
+
+    /// It is not wanted there any more.
+    fn forget_wanted(&self) {
+        if self.worker.is_empty() {
+            return;
+        }
+        let mut wanted = self.peer.wanted();
+        if let Some(count) = wanted.get_mut(&self.worker) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                wanted.remove(&self.worker);
+            }
         }
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
+        self.forget_wanted();
         let mut seen = self.peer.seen();
         if self.peer.looks.load(Ordering::Relaxed) == self.look {
             let less = |sent: u32| sent.checked_sub(1);
@@ -82,6 +117,10 @@ impl Drop for Sent {
         {
             // What it said last was said while it had the call.
             pool.free = (pool.free + 1).min(pool.slots);
+            let ran = |worker: &&mut WorkerCapacity| worker.id == self.worker;
+            if let Some(worker) = pool.workers.iter_mut().find(ran) {
+                worker.free = (worker.free + 1).min(worker.slots);
+            }
         }
     }
 }
@@ -89,6 +128,10 @@ impl Drop for Sent {
 impl Peer {
     fn seen(&self) -> std::sync::MutexGuard<'_, Option<CapacityResponse>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wanted(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How busy each of its pools is that offers a tool, less what was sent there since it spoke.
@@ -119,6 +162,8 @@ impl Peer {
 pub struct Peers {
     cluster_id: Arc<str>,
     peers: Arc<BTreeMap<u64, Arc<Peer>>>,
+    /// One of them has said how busy it is.
+    spoken: Arc<Notify>,
 }
 
 impl Peers {
@@ -148,18 +193,39 @@ impl Peers {
                     keys,
                     seen: Mutex::default(),
                     sent: AtomicU32::new(0),
+                    wanted: Mutex::default(),
                     looks: AtomicU64::new(0),
                 };
                 Some((member.id, Arc::new(peer)))
             })
             .collect();
+        let spoken = Arc::new(Notify::new());
         for peer in peers.values() {
-            tokio::spawn(stop.clone().run_until_cancelled_owned(look(peer.clone())));
+            let looks = look(peer.clone(), spoken.clone());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(looks));
         }
         Self {
             cluster_id: settings.node.cluster_id.as_str().into(),
             peers: Arc::new(peers),
+            spoken,
         }
+    }
+
+    /// Wait until one of them has said how busy it is.
+    pub async fn has_spoken(&self) {
+        self.spoken.notified().await;
+    }
+
+    /// Free slots of a pool on the other nodes, less what was sent there since they spoke.
+    pub fn room(&self, pool: &str) -> usize {
+        let of = |peer: &Arc<Peer>| {
+            let seen = peer.seen();
+            let mut pools = seen.iter().flat_map(|seen| &seen.pools);
+            let found = pools.find(|known| known.name == pool && known.queued == 0);
+            let sent = peer.sent.load(Ordering::Relaxed);
+            found.map_or(0, |known| known.free.saturating_sub(sent) as usize)
+        };
+        self.peers.values().map(of).sum()
     }
 
     /// The tools that the others offer.
@@ -214,20 +280,43 @@ impl Peers {
         })
     }
 
-    /// The workers of a pool on the other nodes, each with its node, and whether it is thought to be free.
-    pub fn workers(&self, pool: &str) -> Vec<(u64, String, bool)> {
+    /// The workers of a pool on the other nodes, each with its node.
+    pub fn workers(&self, pool: &str) -> Vec<(u64, String, Busy)> {
         let mut workers = Vec::new();
         for (id, peer) in &*self.peers {
+            let wanted = peer.wanted().clone();
             let seen = peer.seen();
             let pools = seen.iter().flat_map(|seen| &seen.pools);
             let of_pool = pools.filter(|known| known.name == pool);
+            let busy = |worker: &WorkerCapacity| {
+                let sent = wanted.get(&worker.id).copied().unwrap_or_default();
+                if sent >= worker.slots.max(1) {
+                    Busy::Yes
+                } else if worker.free > 0 {
+                    Busy::No
+                } else {
+                    Busy::Perhaps
+                }
+            };
             workers.extend(
                 of_pool
                     .flat_map(|pool| &pool.workers)
-                    .map(|worker| (*id, worker.id.clone(), worker.free > 0)),
+                    .map(|worker| (*id, worker.id.clone(), busy(worker))),
             );
         }
         workers
+    }
+
+    /// A pool of a node has sent a call back: it has nothing free, whatever the node said last.
+    pub fn note_full(&self, node: u64, pool: &str) {
+        let Some(peer) = self.peers.get(&node) else {
+            return;
+        };
+        let mut seen = peer.seen();
+        let pools = seen.iter_mut().flat_map(|seen| &mut seen.pools);
+        for known in pools.filter(|known| known.name == pool) {
+            known.free = 0;
+        }
     }
 
     /// A worker is gone, whatever its node said last.
@@ -310,7 +399,7 @@ impl Peers {
     /// Run a call on another node.
     pub async fn execute(&self, id: u64, call: RoutedCall) -> Result<ExecuteToolResponse, Status> {
         let peer = self.peer(id)?;
-        let _sent = Sent::to(peer, &call.pool);
+        let _sent = Sent::to(peer, &call);
         let done = peer.client.clone().execute(call).await;
         done.map(tonic::Response::into_inner)
             .map_err(|status| lost(id, status))
@@ -324,7 +413,7 @@ impl Peers {
     ) -> Result<impl Stream<Item = Result<ToolChunk, Status>> + Send + 'static + use<>, Status>
     {
         let peer = self.peer(id)?;
-        let sent = Sent::to(peer, &call.pool);
+        let sent = Sent::to(peer, &call);
         let chunks = peer
             .client
             .clone()
@@ -347,7 +436,7 @@ async fn timely<T>(
         .map(tonic::Response::into_inner)
 }
 
-async fn look(peer: Arc<Peer>) {
+async fn look(peer: Arc<Peer>, spoken: Arc<Notify>) {
     loop {
         let mut client = peer.client.clone();
         let seen = tokio::time::timeout(LOOK_TIMEOUT, client.capacity(CapacityRequest {})).await;
@@ -360,6 +449,7 @@ async fn look(peer: Arc<Peer>) {
                 .and_then(Result::ok)
                 .map(tonic::Response::into_inner);
         }
+        spoken.notify_one();
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -12,6 +12,13 @@ use tonic::{Code, Status};
 use super::Node;
 use crate::pool::{CallError, CallErrorKind};
 
+/// The kind of a call that the log says was lost: repeated, it is told the same. What is merely `unknown` may
+/// be repeated.
+pub(super) const LOST: &str = "lost";
+
+/// The kind of a call that would have to wait at a node, and is sent back for another one; no client sees it.
+pub(super) const BUSY: &str = "busy";
+
 /// Why a request has no answer.
 #[derive(Debug)]
 pub enum Failure {
@@ -110,6 +117,7 @@ pub(super) fn call_class(kind: CallErrorKind) -> (&'static str, Code) {
         CallErrorKind::Invalid => ("invalid", Code::InvalidArgument),
         CallErrorKind::NotFound => ("not_found", Code::NotFound),
         CallErrorKind::Exhausted => ("exhausted", Code::ResourceExhausted),
+        CallErrorKind::Busy => (BUSY, Code::ResourceExhausted),
         CallErrorKind::Unavailable => ("unavailable", Code::Unavailable),
         CallErrorKind::CircuitOpen => ("circuit_open", Code::Unavailable),
         CallErrorKind::WorkerLost => ("worker_lost", Code::FailedPrecondition),

@@ -1,10 +1,11 @@
 //! Spans of requests, sent to a collector over OTLP where `telemetry.otlp_endpoint` names one. Elsewhere no span
 //! is made, and what is asked of one costs a look at an empty place.
 //!
-//! The context of a trace travels as a W3C `traceparent`: a string, so that it can cross channels, tasks,
-//! nodes and workers alike.
+//! The context of a trace travels as W3C has it, as texts, so that it can cross channels, tasks, nodes and
+//! workers alike: see [`TraceContext`].
 
 use std::pin::pin;
+use std::str::FromStr as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -25,8 +26,63 @@ use crate::config::Settings;
 
 pub use opentelemetry::trace::SpanKind;
 
-/// The header of the context of a trace.
+/// The headers of the context of a trace; calls of tools have them in their metadata, too.
 pub const TRACEPARENT: &str = "traceparent";
+/// What vendors say of it.
+pub const TRACESTATE: &str = "tracestate";
+/// A `tracestate` that is longer, in bytes, is not passed on: W3C asks for no more.
+const TRACESTATE_BYTES_MAX: usize = 512;
+
+/// The context of a trace as it travels: who is above, and what other vendors say of the trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// A `traceparent`; empty where there is no trace.
+    pub parent: String,
+    /// A `tracestate`; empty where nobody says anything.
+    pub state: String,
+}
+
+impl TraceContext {
+    /// The caller's, if it is one: what is passed on where traces are off. A `tracestate` alone is none, and a
+    /// wrong one leaves the trace as it is.
+    pub fn of(metadata: &MetadataMap) -> Self {
+        let texts = |name| {
+            let all = metadata.get_all(name).iter();
+            let all: Vec<_> = all.filter_map(|value| value.to_str().ok()).collect();
+            all.join(",")
+        };
+        let parent = texts(TRACEPARENT);
+        if parse(&parent).is_none() {
+            return Self::default();
+        }
+        let state = texts(TRACESTATE);
+        let is_good = state.len() <= TRACESTATE_BYTES_MAX && TraceState::from_str(&state).is_ok();
+        Self {
+            parent,
+            state: if is_good { state } else { String::new() },
+        }
+    }
+
+    /// That of a span; none where it is no span.
+    fn below(context: &SpanContext) -> Self {
+        Self {
+            parent: print(context),
+            state: context.trace_state().header(),
+        }
+    }
+
+    fn to_span_context(&self) -> Option<SpanContext> {
+        let parent = parse(&self.parent)?;
+        let state = TraceState::from_str(&self.state).unwrap_or_default();
+        Some(SpanContext::new(
+            parent.trace_id(),
+            parent.span_id(),
+            parent.trace_flags(),
+            true,
+            state,
+        ))
+    }
+}
 
 /// Attributes of spans.
 pub mod keys {
@@ -158,39 +214,41 @@ impl Traces {
     }
 
     /// As [`RequestSpan::serve`], to these traces.
-    pub fn serve(&self, call: &'static str, metadata: &MetadataMap) -> RequestSpan {
-        let parent = metadata
-            .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let mut attributes = vec![
+    pub fn serve(
+        &self,
+        service: &'static str,
+        call: &'static str,
+        metadata: &MetadataMap,
+    ) -> RequestSpan {
+        let attributes = vec![
             KeyValue::new("rpc.system", "grpc"),
-            KeyValue::new("rpc.service", "snakepit.bridge.BridgeService"),
+            KeyValue::new("rpc.service", service),
             KeyValue::new(keys::METHOD, call),
+            KeyValue::new(keys::NODE_ID, self.node_id),
         ];
-        attributes.push(KeyValue::new(keys::NODE_ID, self.node_id));
+        let (_, short) = service.rsplit_once('.').unwrap_or(("", service));
         self.span(
-            format!("BridgeService/{call}"),
+            format!("{short}/{call}"),
             SpanKind::Server,
-            parent,
+            &TraceContext::of(metadata),
             attributes,
         )
     }
 
     /// As [`RequestSpan::start`], to these traces.
-    pub fn start(&self, name: &'static str, kind: SpanKind, parent: &str) -> RequestSpan {
+    pub fn start(&self, name: &'static str, kind: SpanKind, above: &TraceContext) -> RequestSpan {
         let attributes = vec![KeyValue::new(keys::NODE_ID, self.node_id)];
-        self.span(name.to_owned(), kind, parent, attributes)
+        self.span(name.to_owned(), kind, above, attributes)
     }
 
     fn span(
         &self,
         name: String,
         kind: SpanKind,
-        parent: &str,
+        above: &TraceContext,
         attributes: Vec<KeyValue>,
     ) -> RequestSpan {
-        let parent = match parse(parent) {
+        let parent = match above.to_span_context() {
             Some(parent) => Context::new().with_remote_span_context(parent),
             None => Context::new(),
         };
@@ -217,19 +275,18 @@ struct Active {
 }
 
 impl RequestSpan {
-    /// The span of a request of the bridge, `BridgeService/<call>`, below the caller's where its metadata
-    /// names one.
-    pub fn serve(call: &'static str, metadata: &MetadataMap) -> Self {
-        TRACES
-            .get()
-            .map_or_else(Self::default, |traces| traces.serve(call, metadata))
+    /// The span of a request, `<service>/<call>` without the service's package, below the caller's where its
+    /// metadata names one.
+    pub fn serve(service: &'static str, call: &'static str, metadata: &MetadataMap) -> Self {
+        let serve = |traces: &Traces| traces.serve(service, call, metadata);
+        TRACES.get().map_or_else(Self::default, serve)
     }
 
-    /// A span below another, which `parent` tells as a `traceparent`; a new trace where it tells none.
-    pub fn start(name: &'static str, kind: SpanKind, parent: &str) -> Self {
+    /// A span below another one; a new trace where there is none.
+    pub fn start(name: &'static str, kind: SpanKind, above: &TraceContext) -> Self {
         TRACES
             .get()
-            .map_or_else(Self::default, |traces| traces.start(name, kind, parent))
+            .map_or_else(Self::default, |traces| traces.start(name, kind, above))
     }
 
     /// Whether traces are on.
@@ -254,14 +311,16 @@ impl RequestSpan {
         }
     }
 
-    /// What those who work for it take as their `traceparent`; empty where traces are off.
-    pub fn traceparent(&self) -> String {
-        self.0.as_ref().map_or_else(String::new, |active| {
-            print(active.context.span().span_context())
-        })
+    /// What those who work for it take along; empty where traces are off.
+    pub fn below(&self) -> TraceContext {
+        self.0
+            .as_ref()
+            .map_or_else(TraceContext::default, |active| {
+                TraceContext::below(active.context.span().span_context())
+            })
     }
 
-    /// Run a future with it as the current span, which [`set`] and [`traceparent`] see.
+    /// Run a future with it as the current span, which [`set`] sees.
     pub async fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         std::future::poll_fn(|waker| {
@@ -320,30 +379,6 @@ pub fn set<V: Into<Value>>(key: &'static str, value: impl FnOnce() -> V) {
             }
         });
     }
-}
-
-/// The `traceparent` of the current span, for peers and workers; empty where there is none.
-pub fn traceparent() -> String {
-    if TRACES.get().is_none() {
-        return String::new();
-    }
-    Context::map_current(|context| {
-        if context.has_active_span() {
-            print(context.span().span_context())
-        } else {
-            String::new()
-        }
-    })
-}
-
-/// The caller's `traceparent`, if it is one: what is passed on where traces are off.
-pub fn passed_on(metadata: &MetadataMap) -> String {
-    metadata
-        .get(TRACEPARENT)
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| parse(text).is_some())
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn print(context: &SpanContext) -> String {

@@ -5,10 +5,12 @@
 //! (`google.protobuf.StringValue` and its kin) is understood too.
 
 mod arrays;
+mod plain;
 mod read;
 mod text;
 mod write;
 
+pub use plain::{is_raw, without_raw};
 pub use read::decode;
 pub use write::{Arrays, encode, to_json_text};
 

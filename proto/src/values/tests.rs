@@ -4,7 +4,7 @@ use prost::Message as _;
 use prost_types::Any;
 use snakepit_machine::{Array, Dtype, Value};
 
-use super::{Arrays, TYPE_URL_PREFIX, decode, encode};
+use super::{Arrays, BadValue, TYPE_URL_PREFIX, decode, encode, without_raw};
 
 fn any_of(name: &str, text: &str) -> Any {
     Any {
@@ -123,6 +123,43 @@ fn raw_arrays_are_read() {
         let refused = decode(&any_of(name, about), payload).unwrap_err();
         assert!(refused.0.contains(why), "{refused}");
     }
+}
+
+#[test]
+fn raw_lists_become_nested_lists_for_whom_takes_no_raw_arrays() {
+    let list = |dtype: &str, shape: &str, payload: &[u8]| {
+        let about =
+            format!(r#"{{"type":"list","dtype":"{dtype}","shape":{shape},"binary_format":"raw"}}"#);
+        let (any, beside) = without_raw(&any_of("list.binary", &about), payload)?;
+        assert!(beside.is_empty() && any.type_url.ends_with("snakepit.list"));
+        Ok::<_, BadValue>(String::from_utf8(any.value).unwrap())
+    };
+    assert_eq!(
+        list("int8", "[2,2]", &[1, 255, 3, 4]).unwrap(),
+        "[[1,-1],[3,4]]"
+    );
+    assert_eq!(list("bool", "[2]", &[1, 0]).unwrap(), "[true,false]");
+    assert_eq!(list("float64", "[2,0]", &[]).unwrap(), "[[],[]]");
+    let singles: Vec<u8> = [0.1f32, f32::NAN, f32::NEG_INFINITY]
+        .into_iter()
+        .flat_map(f32::to_le_bytes)
+        .collect();
+    assert_eq!(
+        list("float32", "[3]", &singles).unwrap(),
+        r#"[0.10000000149011612,{"__snakepit_float__":"NaN"},{"__snakepit_float__":"-Infinity"}]"#
+    );
+    assert!(list("int8", "[3]", &[1]).is_err());
+    let endless = list("int8", "[1000000000,1000000000,0]", &[]).unwrap_err();
+    assert!(endless.0.contains("take it raw"), "{endless}");
+    // A variable's array is what variables have, and other values stay.
+    let about = r#"{"dtype":"int8","shape":[1],"binary_format":"raw"}"#;
+    let (any, _) = without_raw(&any_of("tensor.binary", about), &[7]).unwrap();
+    assert_eq!(
+        any,
+        any_of("tensor", r#"{"shape":[1],"data":[7],"dtype":"int8"}"#)
+    );
+    let bytes = any_of("bytes", "");
+    assert_eq!(without_raw(&bytes, &[7]).unwrap(), (bytes, vec![7]));
 }
 
 #[test]

@@ -35,6 +35,8 @@ _BY_STRUCT: Final = frozenset(("float16", "bool"))
 _SIGNED: Final = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
 _UNSIGNED: Final = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}
 _DIMENSIONS_MAX: Final = 64
+# Lists that an array without elements may be: its shape alone says how many.
+_EMPTY_LISTS_MAX: Final = 65_536
 
 
 class Raw(NamedTuple):
@@ -104,6 +106,8 @@ def elements(about: Description, payload: bytes) -> list[Any]:
 def read(about: Description, payload: bytes) -> Any:
     """An array of numpy over the payload itself; where numpy is missing, what JSON would have given."""
     numpy = _numpy()
+    if numpy is None and about.kind == "list":
+        return nested(about, payload)
     if numpy is None:
         flat = elements(about, payload)
         return {"shape": list(about.shape), "data": flat} if about.kind == "tensor" else flat
@@ -116,6 +120,26 @@ def read(about: Description, payload: bytes) -> Any:
         return numpy.frombuffer(payload, dtype).reshape(about.shape)
     except (ValueError, OverflowError, MemoryError) as error:
         raise Invalid(f"numpy cannot make an array of shape {list(about.shape)}: {error}") from error
+
+
+def nested(about: Description, payload: bytes) -> list[Any]:
+    """The elements in lists of lists, as numpy's `tolist` gives them. Raises Invalid for too many."""
+    lists, of_lists = 1, 0
+    for length in about.shape:
+        of_lists += lists
+        lists *= length
+    if of_lists > max(_EMPTY_LISTS_MAX, len(payload)):
+        raise Invalid(f"an array of shape {list(about.shape)} is {of_lists} lists; read it with numpy")
+    level: list[Any] = elements(about, payload)
+    if 0 in about.shape:
+        return _empty(about.shape)
+    for length in reversed(about.shape[1:]):
+        level = [level[at : at + length] for at in range(0, len(level), length)]
+    return level
+
+
+def _empty(shape: tuple[int, ...]) -> list[Any]:
+    return [_empty(shape[1:]) for _ in range(shape[0])] if len(shape) > 1 else []
 
 
 def shape_of(nested: object) -> list[int]:

@@ -104,8 +104,8 @@ class Attempts:
         self._clock = clock
         self._ends = clock() + budget_s
         self._limit = ATTEMPT_TIMEOUT_S if deduplicated else budget_s
-        self._retried = _status.RETRIED_WHERE_DEDUPLICATED if deduplicated else _status.RETRIED
         self._once = not deduplicated and not repeatable
+        self._retried = _status.RETRIED if self._once else _status.RETRIED_WHERE_DEDUPLICATED
         self._attempt = 0
         self._maybe_done = False
         self.index = first
@@ -131,7 +131,8 @@ class Attempts:
         wait_s = pause(self._attempt, len(self._targets))
         # An open circuit does not close sooner for being asked, but may be closed elsewhere.
         asked_all = isinstance(failure, CircuitOpen) and self._attempt >= len(self._targets)
-        stays = asked_all or _status.code_of(error) not in self._retried or (self._once and self._maybe_done)
+        over = asked_all or isinstance(failure, _status.OUTCOMES)
+        stays = over or _status.code_of(error) not in self._retried or (self._once and self._maybe_done)
         if stays or self._clock() + wait_s >= self._ends:
             failure.maybe_done = self._maybe_done
             raise failure from error

@@ -35,9 +35,7 @@ class Codec:
         raw = _arrays.raw(value)
         if raw is None:
             return _values.encode(value)
-        kind = "embedding" if type_name == "embedding" else "tensor"
-        about = {"type": kind, "dtype": raw.dtype, "shape": raw.shape, "binary_format": "raw"}
-        return Any(type_url=_values.URL_PREFIX + kind + _SUFFIX, value=json.dumps(about).encode()), raw.data
+        return encode_raw(raw, "embedding" if type_name == "embedding" else "tensor")
 
     def decode(self, value: Any, binary: bytes | None = None) -> Value:
         """The Python value. Raises Invalid where the content contradicts the type."""
@@ -49,6 +47,12 @@ class Codec:
                 return _pickles.read(about, binary or b"")
         payload = binary or b""
         return _arrays.read(_values.describe_array(value.value, payload), payload)
+
+
+def encode_raw(raw: _arrays.Raw, kind: str) -> tuple[Any, bytes]:
+    """A raw array of that type, and its payload."""
+    about = {"type": kind, "dtype": raw.dtype, "shape": raw.shape, "binary_format": "raw"}
+    return Any(type_url=_values.URL_PREFIX + kind + _SUFFIX, value=json.dumps(about).encode()), raw.data
 
 
 def type_name(encoded: Any) -> str:

@@ -46,6 +46,7 @@ _NAMED: dict[str, type[errors.SnakepitError]] = {
     "circuit_open": errors.CircuitOpen,
     "worker_lost": errors.WorkerLost,
     "unknown": errors.Unknown,
+    "lost": errors.Lost,
 }
 # How long a circuit stays open, in the words of the node.
 _RETRY_AFTER: Final = re.compile(r"\bretry after (\d+) ms")
@@ -84,6 +85,9 @@ RESUMED = frozenset(
     }
 )
 
+# What a repeated request is told again.
+OUTCOMES: Final = (errors.ToolError, errors.Lost)
+
 _MISSING: Final = re.compile(r"\b(variable|session|program) not found")
 _MISSING_KINDS: Final[dict[str, type[errors.NotFound]]] = {
     "variable": errors.VariableNotFoundError,
@@ -110,7 +114,7 @@ def code_of(error: BaseException | None) -> grpc.StatusCode | None:
 
 def resumes(error: errors.SnakepitError) -> bool:
     """Whether a stream that ended with this error is to be taken up again on another node."""
-    if isinstance(error, (errors.ToolError, errors.CircuitOpen)):
+    if isinstance(error, (errors.CircuitOpen, *OUTCOMES)):
         return False
     return code_of(error.__cause__) in RESUMED
 

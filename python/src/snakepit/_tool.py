@@ -125,6 +125,11 @@ def session_parameter(function: Callable[..., Any]) -> str | None:
     return None
 
 
+def list_parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters that are annotated as lists, tuples or sequences."""
+    return frozenset(name for name, hint in _hints(function).items() if _type_name(hint) == "list")
+
+
 def tool_spec(function: Callable[..., Any], marked: ToolMetadata) -> ToolSpec:
     """The description of a tool for the wire."""
     metadata = dict(marked.metadata)

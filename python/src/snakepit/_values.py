@@ -12,7 +12,8 @@ loses it when read.
 
 Integers keep their value up to INTEGER_DIGITS_MAX digits. Tuples become lists, map keys strings (as JSON
 does it; two keys that would become one are refused). Arrays and scalars of numpy become lists and numbers
-here; as values of variables, where `Codec` writes them, they stay arrays. Nesting goes to DEPTH_MAX.
+here; as values of variables, where `Codec` writes them, and as arguments and results of tools, where
+`_tool_values` does, they stay arrays. Nesting goes to DEPTH_MAX.
 """
 
 from __future__ import annotations
@@ -337,6 +338,8 @@ def _struct_value(data: bytes) -> Value:
 def _array(metadata: bytes, payload: bytes) -> Value:
     """A large array as lists."""
     about = describe_array(metadata, payload)
+    if about.kind == "list":
+        return _arrays.nested(about, payload)
     flat = _arrays.elements(about, payload)
     return {"shape": list(about.shape), "data": flat} if about.kind == "tensor" else flat
 

@@ -18,6 +18,7 @@
     ├── Unavailable                          retry elsewhere
     │   └── CircuitOpen                      retry after `retry_after_s`
     ├── Unknown                              retry with the same request id
+    │   └── Lost                             look whether it is done: repeated, it is told the same
     ├── DataLoss                             stop, repair
     └── ToolError                            an exception in the tool: an outcome, not a failed transport
 
@@ -157,6 +158,12 @@ class Unknown(SnakepitError):
 
     default_hint = "retry with the same request id"
     default_maybe_done = True
+
+
+class Lost(Unknown):
+    """The call was begun and lost, and may be done: a repeat with its idempotency key is told the same."""
+
+    default_hint = "look whether it is done; give another idempotency key to run it again"
 
 
 class DataLoss(SnakepitError):

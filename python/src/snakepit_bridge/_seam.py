@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.any_pb2 import Any as WireAny
 
-from snakepit import Session
+from snakepit import Session, _tool_values
 from snakepit._methods import Transport
 from snakepit.errors import Invalid
 from snakepit_bridge import _legacy, _pickles, _wire, serialization
@@ -41,12 +41,14 @@ class Seam:
     """One for a worker. Safe to share between threads.
 
     `announces`: tools that `BaseAdapter` registers go to the session's node; our own workers have told theirs
-    of them already.
+    of them already. `raw_arrays`: an array that is a result by itself goes raw, which nodes take and Snakepit
+    itself does not.
     """
 
-    def __init__(self, source: object, *, announces: bool = False) -> None:
+    def __init__(self, source: object, *, announces: bool = False, raw_arrays: bool = True) -> None:
         self.legacy = _legacy.chosen(source)
         self._announces = announces
+        self._raw_arrays = raw_arrays
         self._registered: dict[str, None] = {}
 
     def context(self, call: Call, session: Session, transport: Transport) -> SessionContext:
@@ -98,7 +100,8 @@ class Seam:
         """A result. Raises Invalid where it has no form."""
         if self.legacy:
             return _legacy.encode(value, self.legacy), None
-        return serialization.encode_result(value)
+        raw = _tool_values.raw_array(value) if self._raw_arrays else None
+        return raw or serialization.encode_result(value)
 
     def chunk(self, yielded: Any) -> tuple[bytes, bool, dict[str, str]]:
         """The bytes, the mark of the last and the metadata of what a tool yielded."""

@@ -2,15 +2,19 @@
 import json
 import sys
 
+import snakepit.worker._worker  # noqa: F401
 from snakepit.worker._host import load
 
+# Some extension modules turn the lock on where they are imported: the package's own, and the adapter's.
+is_on = getattr(sys, "_is_gil_enabled", lambda: True)
+before = is_on()
 try:
     host = load(sys.argv[1])
     told = {"tools": sorted(spec.name for spec in host.specs)}
 except BaseException as error:
     hint = getattr(error, "hint", "")
     told = {"error": f"{type(error).__name__}: {error}", "hint": hint if isinstance(hint, str) else ""}
-# Some extension modules turn the lock on where they are imported.
-told["gil"] = getattr(sys, "_is_gil_enabled", lambda: True)()
+told["gil"] = is_on()
+told["gil_before"] = before
 print()
 print(json.dumps(told))

@@ -45,6 +45,8 @@ struct Loaded {
     error: String,
     hint: String,
     gil: bool,
+    /// Before the adapter was loaded, and after the package was.
+    gil_before: bool,
 }
 
 pub(super) async fn checks(python: &str, adapter: &str, adapter_timeout: Duration) -> Vec<Check> {
@@ -135,20 +137,28 @@ async fn load(checks: &mut Checks, python: &str, adapter: &str, time: Duration, 
         return checks.fail(&name, &loaded.error, hint);
     }
     checks.ok(&name, tools(&loaded.tools));
-    match (facts.free_threaded, loaded.gil) {
-        (true, false) => checks.ok(
-            "threads",
-            "free-threaded: slots of a worker run in parallel",
-        ),
-        (true, true) => checks.warn(
-            "threads",
-            "free-threaded, but a module of the adapter turned the lock on again",
-            "find the module with `python -W error`, or set PYTHON_GIL=0 in the pool's env",
-        ),
-        (false, _) => checks.ok(
+    threads(checks, facts.free_threaded, &loaded);
+}
+
+/// Whether slots of concurrency `thread` run at once.
+fn threads(checks: &mut Checks, free_threaded: bool, loaded: &Loaded) {
+    let turned_on = |by: &str| format!("free-threaded, but {by} turned the lock on again");
+    let remedy = "find the module with `python -W error`, or set PYTHON_GIL=0 in the pool's env";
+    match (free_threaded, loaded.gil_before, loaded.gil) {
+        (false, ..) => checks.ok(
             "threads",
             "global lock: slots of a worker take turns, workers run in parallel",
         ),
+        (true, _, false) => checks.ok(
+            "threads",
+            "free-threaded: slots of a worker run in parallel",
+        ),
+        (true, true, true) => checks.warn(
+            "threads",
+            turned_on("grpcio or protobuf"),
+            "use releases of them that are made for it, or set PYTHON_GIL=0 in the pool's env",
+        ),
+        (true, false, true) => checks.warn("threads", turned_on("a module of the adapter"), remedy),
     }
 }
 
@@ -271,6 +281,29 @@ mod tests {
         let verdicts: Vec<_> = checks.into_made().iter().map(|c| c.verdict).collect();
         use Verdict::{Fail, Ok, Warn};
         assert_eq!(verdicts, [Fail, Ok, Fail, Ok, Warn, Ok, Fail, Ok]);
+    }
+
+    #[test]
+    fn who_turned_the_lock_on_is_told() {
+        let said = |free_threaded, gil_before, gil| {
+            let mut checks = Checks::new("python");
+            let loaded = Loaded {
+                gil,
+                gil_before,
+                ..Loaded::default()
+            };
+            threads(&mut checks, free_threaded, &loaded);
+            let check = checks.into_made().remove(0);
+            (check.verdict == Verdict::Ok, check.found)
+        };
+        let (good, found) = said(true, false, false);
+        assert!(good && found.contains("in parallel"), "{found}");
+        let (good, found) = said(true, true, true);
+        assert!(!good && found.contains("grpcio"), "{found}");
+        let (good, found) = said(true, false, true);
+        assert!(!good && found.contains("adapter"), "{found}");
+        let (good, found) = said(false, true, true);
+        assert!(good && found.contains("take turns"), "{found}");
     }
 
     #[tokio::test]

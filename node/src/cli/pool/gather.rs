@@ -152,6 +152,8 @@ pub(super) fn share_json(pool: &Pool) -> Json {
         "desired": pool.desired,
         "ready": pool.ready,
         "starting": pool.starting,
+        "waiting": pool.waiting,
+        "backing_off": pool.backing_off,
         "draining": pool.draining,
         "tainted": pool.tainted,
         "reconnecting": pool.reconnecting,

@@ -8,7 +8,8 @@ use super::gather::{Gathered, all};
 pub(super) async fn run(context: &Context) -> Result<(), CliError> {
     let pools = all(&context.client()?).await?;
     let headers = [
-        "pool", "origin", "version", "nodes", "ready", "running", "queued", "adapter", "problem",
+        "pool", "origin", "version", "nodes", "ready", "starting", "waiting", "running", "queued",
+        "adapter", "problem",
     ];
     let json: Vec<_> = pools.iter().map(Gathered::as_json).collect();
     context
@@ -33,6 +34,8 @@ fn row(pool: &Gathered) -> Vec<Cell> {
         version,
         text_or_none(&nodes.join(",")),
         ready(pool.sum(|pool| pool.ready), pool.sum(|pool| pool.desired)),
+        Cell::number(pool.sum(|pool| pool.starting)),
+        Cell::number(pool.sum(|pool| pool.waiting)),
         Cell::number(pool.sum(|pool| pool.running)),
         Cell::number(pool.sum(|pool| pool.queued)),
         text_or_none(&pool.setting("adapter")),

@@ -24,7 +24,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
     context.output.record(settings(&pool), &none)?;
     line("")?;
     let headers = [
-        "node", "ready", "starting", "draining", "tainted", "running", "queued", "problem",
+        "node", "ready", "starting", "waiting", "draining", "tainted", "running", "queued",
+        "problem",
     ];
     let rows = pool.nodes.iter().map(row);
     context.output.table(&headers, rows.collect(), &none)
@@ -63,7 +64,7 @@ fn row(share: &Pool) -> Vec<Cell> {
     let node = Cell::number(share.node_id);
     if !share.placed {
         let mut cells = vec![node, Cell::toned("not here", Tone::Dim)];
-        cells.extend(std::iter::repeat_n(Cell::none(), 6));
+        cells.extend(std::iter::repeat_n(Cell::none(), 7));
         return cells;
     }
     let problem = match share.problem.as_str() {
@@ -74,6 +75,7 @@ fn row(share: &Pool) -> Vec<Cell> {
         node,
         ready(share.ready.into(), share.desired.into()),
         Cell::number(share.starting),
+        Cell::number(share.waiting),
         Cell::number(share.draining),
         Cell::number(share.tainted),
         Cell::number(format!("{}/{}", share.running, share.slots)),

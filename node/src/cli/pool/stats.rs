@@ -10,10 +10,12 @@ use super::super::output::{Cell, Tone};
 use super::gather::{all, one, share_json};
 use super::list::ready;
 
-const HEADERS: [&str; 15] = [
+const HEADERS: [&str; 17] = [
     "pool",
     "node",
     "ready",
+    "starting",
+    "waiting",
     "running",
     "queued",
     "ok",
@@ -66,6 +68,8 @@ fn row(share: &Pool) -> Vec<Cell> {
         Cell::text(&share.name),
         Cell::number(share.node_id),
         ready(share.ready.into(), share.desired.into()),
+        Cell::number(share.starting),
+        Cell::number(share.waiting),
         Cell::number(format!("{}/{}", share.running, share.slots)),
         Cell::number(share.queued),
         Cell::number(share.calls_ok),

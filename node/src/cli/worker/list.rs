@@ -12,12 +12,13 @@ use super::gather::all;
 const HEADERS: [&str; 10] = [
     "node", "worker", "pool", "state", "running", "calls", "memory", "up", "restarts", "pid",
 ];
-const WIDE_HEADERS: [&str; 6] = [
+const WIDE_HEADERS: [&str; 7] = [
     "place",
     "generation",
     "python",
     "runs calls as",
     "tainted for",
+    "offered by",
     "problem",
 ];
 
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     /// Of one pool only
     #[arg(long, value_name = "POOL")]
     pool: Option<String>,
-    /// Show also place, generation, Python, concurrency, taint and problem
+    /// Show also place, generation, Python, concurrency, taint, who offers it, and problem
     #[arg(short, long)]
     wide: bool,
 }
@@ -69,7 +70,7 @@ fn row(worker: &Worker) -> Vec<Cell> {
     ]
 }
 
-fn wide(worker: &Worker) -> [Cell; 6] {
+fn wide(worker: &Worker) -> [Cell; 7] {
     let tainted = match worker.tainted_ms {
         0 => Cell::none(),
         ms => Cell::toned(human_ms(ms), Tone::Bad),
@@ -84,6 +85,7 @@ fn wide(worker: &Worker) -> [Cell; 6] {
         text_or_none(&worker.python_version),
         text_or_none(&concurrency(worker)),
         tainted,
+        text_or_none(&worker.principal),
         problem,
     ]
 }
@@ -123,6 +125,7 @@ fn as_json(worker: &Worker) -> serde_json::Value {
         "concurrency": worker.concurrency,
         "gil": worker.gil,
         "tainted_ms": worker.tainted_ms,
+        "principal": worker.principal,
         "problem": worker.problem,
     })
 }

@@ -36,6 +36,11 @@ impl State {
             _ if !self.queue.is_empty() && !self.mixed => None,
             _ => self.pick(&ticket, now),
         };
+        if at.is_none() && ticket.or_back {
+            return Err(CallError::NoneFree {
+                pool: self.settings.name.clone(),
+            });
+        }
         if at.is_none() && self.queued() >= self.settings.queue_max {
             return Err(CallError::QueueFull {
                 pool: self.settings.name.clone(),
@@ -269,6 +274,24 @@ impl State {
             }
         }
         self.bound.retain(|_, line| !line.is_empty());
+    }
+
+    /// Give back calls that wait for no worker of its own, those that have waited longest, so many at most.
+    pub(in super::super) fn give_back(&mut self, most: usize) -> After {
+        let mut after = After::default();
+        let movable =
+            |ticket: &Ticket| ticket.movable && !matches!(ticket.wanted, Wanted::Only(..));
+        let keys = self.queue.iter().filter(|(_, ticket)| movable(ticket));
+        let keys: Vec<_> = keys.map(|(key, _)| *key).take(most).collect();
+        for key in keys {
+            if let Some(ticket) = self.unqueue(key) {
+                let error = CallError::NoneFree {
+                    pool: self.settings.name.clone(),
+                };
+                after.answers.push((ticket.reply, Err(error)));
+            }
+        }
+        after
     }
 
     /// Take a call out of the queue; None where it is not there, for a worker has it or it has ended.

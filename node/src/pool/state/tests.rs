@@ -91,8 +91,19 @@ impl Bench {
         wanted: Wanted,
         idempotent: bool,
     ) -> (u64, Answer, Option<CallError>) {
+        self.call_sent(tool, wanted, idempotent, false)
+    }
+
+    fn call_sent(
+        &mut self,
+        tool: &str,
+        wanted: Wanted,
+        idempotent: bool,
+        or_back: bool,
+    ) -> (u64, Answer, Option<CallError>) {
         self.next += 1;
         let key = self.next;
+        let wanted_movable = !or_back;
         let (reply, answer) = oneshot::channel();
         let context = CallContext {
             tool: tool.into(),
@@ -111,6 +122,8 @@ impl Bench {
             admitted: self.now,
             idempotent,
             wanted,
+            or_back,
+            movable: wanted_movable,
             begun: false,
             secret: 7,
             reply: Reply::Once(reply),
@@ -475,4 +488,38 @@ fn a_call_goes_to_a_worker_that_has_its_tool() {
     assert_eq!(on(&bench, old), Some(1));
     bench.join_with(3, 1, 1, &["echo", "new"]);
     assert_eq!(on(&bench, second), Some(3));
+}
+
+#[test]
+fn a_call_that_may_go_back_does_not_wait() {
+    let mut bench = Bench::new(1, 1, 1);
+    let (_, _, refusal) = bench.call_sent("echo", Wanted::Any, false, true);
+    assert!(refusal.is_none(), "a slot is free: {refusal:?}");
+    for wanted in [Wanted::Any, Wanted::Rather("w1".into())] {
+        let (_, _, refusal) = bench.call_sent("echo", wanted, false, true);
+        assert!(
+            matches!(refusal, Some(CallError::NoneFree { .. })),
+            "{refusal:?}"
+        );
+    }
+    assert_eq!(bench.state.queued(), 0);
+    let (_, _, refusal) = bench.call_sent("echo", Wanted::Any, false, false);
+    assert!(refusal.is_none(), "others wait: {refusal:?}");
+    assert_eq!(bench.state.queued(), 1);
+}
+
+#[test]
+fn calls_that_wait_are_given_back_the_oldest_first() {
+    let mut bench = Bench::new(1, 1, 1);
+    let (_, mut runs) = bench.call(false);
+    let (_, mut first, _) = bench.call_for(Wanted::Rather("w1".into()), false);
+    let (_, mut bound, _) = bench.call_for(Wanted::Only("w1".into(), true), false);
+    bench.state.give_back(5).act();
+    let told = first.try_recv().unwrap().unwrap_err();
+    assert!(matches!(told, CallError::NoneFree { .. }), "{told:?}");
+    assert!(runs.try_recv().is_err() && bound.try_recv().is_err());
+    let (_, mut second) = bench.call(false);
+    bench.state.give_back(0).act();
+    assert!(second.try_recv().is_err(), "there is no room for it");
+    assert_eq!(bench.state.queued(), 2);
 }

@@ -51,6 +51,10 @@ pub(in super::super) struct Ticket {
     pub(in super::super) admitted: Instant,
     pub(in super::super) idempotent: bool,
     pub(in super::super) wanted: Wanted,
+    /// Refused where it would wait.
+    pub(in super::super) or_back: bool,
+    /// May be given back while it waits.
+    pub(in super::super) movable: bool,
     /// Whether chunks went out: such a stream cannot begin again.
     pub(in super::super) begun: bool,
     /// The unguessable half of the call's token.

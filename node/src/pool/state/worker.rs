@@ -33,6 +33,8 @@ pub(in super::super) struct About {
     pub(in super::super) credits: usize,
     pub(in super::super) python_version: String,
     pub(in super::super) gil: bool,
+    /// Who offers its tools; empty for a worker of the node's own.
+    pub(in super::super) principal: String,
     /// Names of its tools.
     pub(in super::super) tools: BTreeSet<String>,
 }

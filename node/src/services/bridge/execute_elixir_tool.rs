@@ -27,7 +27,7 @@ pub(super) async fn answer(
     };
     let call = Routed::take(&node, &ask, &metadata, call).await?;
     let answered = match node.route(call).await {
-        Ok(answered) => answered,
+        Ok(answered) => node.for_caller(answered, ask.arrays).await,
         Err(Failure::Call(error)) if error.kind() == CallErrorKind::NotFound => {
             return Ok(Response::new(ExecuteElixirToolResponse {
                 success: false,

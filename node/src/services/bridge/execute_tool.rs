@@ -16,6 +16,7 @@ pub(super) async fn answer(
 ) -> Result<Response<ExecuteToolResponse>, Failure> {
     let call = Routed::take(&node, &ask, &metadata, request).await?;
     let answered = node.route(call).await?;
+    let answered = node.for_caller(answered, ask.arrays).await;
     trace::set(trace::keys::CALL_ID, || answered.call_id.clone());
     Ok(Response::new(answered))
 }

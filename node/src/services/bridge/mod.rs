@@ -28,18 +28,18 @@ mod watch_variables;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::Stream;
 use snakepit_proto::bridge::{self as pb, bridge_service_server};
-use snakepit_proto::headers;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::correlation::{self, CallsTool};
-use super::{Ask, Failure, Node, looks};
+use super::{Ask, Failure, Node};
 use crate::telemetry::RequestSpan;
 use crate::telemetry::trace::keys;
+
+const SERVICE: &str = bridge_service_server::SERVICE_NAME;
 
 /// Serves [`bridge_service_server::BridgeService`], to clients and to workers alike.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct Bridge(pub Arc<Node>);
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Bridge {
-    /// Answer a request, see [`Self::serve`].
+    /// Answer a request, see [`Node::serve`].
     async fn answer<M, T, F>(
         &self,
         name: &'static str,
@@ -59,54 +59,8 @@ impl Bridge {
     where
         F: Future<Output = Result<Response<T>, Failure>>,
     {
-        self.serve(name, request, |_, _, _| Ok(()), call).await
-    }
-
-    /// Read a request's metadata, prepare it, answer it, and turn a failure into its status: counted, within a
-    /// span, and with the request's correlation id on the answer.
-    async fn serve<M, T, F>(
-        &self,
-        name: &'static str,
-        request: Request<M>,
-        prepare: impl FnOnce(&mut Ask, &mut M, &RequestSpan) -> Result<(), Failure>,
-        call: impl FnOnce(Arc<Node>, Ask, M) -> F,
-    ) -> Result<Response<T>, Status>
-    where
-        F: Future<Output = Result<Response<T>, Failure>>,
-    {
-        let began = Instant::now();
-        let (metadata, _, mut message) = request.into_parts();
-        let span = RequestSpan::serve(name, &metadata);
-        let mut correlation_id = String::new();
-        let asked = self.0.ask(&metadata).and_then(|mut ask| {
-            ask.name = name;
-            if span.is_on() {
-                ask.traceparent = span.traceparent();
-            }
-            let prepared = prepare(&mut ask, &mut message, &span);
-            correlation_id.clone_from(&ask.correlation_id);
-            prepared.map(|()| ask)
-        });
-        if asked.is_err() && correlation_id.is_empty() {
-            correlation_id = correlation::of_headers(&metadata).unwrap_or_default();
-        }
-        let answered = match asked {
-            Ok(ask) => span.run(call(self.0.clone(), ask, message)).await,
-            Err(failure) => Err(failure),
-        };
-        let mut answered = answered.map_err(|failure| self.0.status(failure));
-        if let Some(echo) = correlation::header(&correlation_id) {
-            span.set(keys::CORRELATION_ID, || correlation_id);
-            match &mut answered {
-                Ok(response) => response.metadata_mut(),
-                Err(status) => status.metadata_mut(),
-            }
-            .insert(headers::CORRELATION_ID, echo);
-        }
-        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        looks::count(name, began, code);
-        span.end(code);
-        answered
+        let nothing = |_: &mut Ask, _: &mut M, _: &RequestSpan| Ok(());
+        self.0.serve(SERVICE, name, request, nothing, call).await
     }
 
     /// As [`Self::answer`], for calls of tools, which have their own deadlines and always a correlation id.
@@ -127,10 +81,8 @@ impl Bridge {
             ask.correlation_id = correlation::of_call(message, &ask.correlation_id)?;
             Ok(())
         };
-        self.serve(name, request, prepare, |node, ask, message| {
-            call(node, ask, metadata, message)
-        })
-        .await
+        let answer = |node, ask, message| call(node, ask, metadata, message);
+        self.0.serve(SERVICE, name, request, prepare, answer).await
     }
 }
 

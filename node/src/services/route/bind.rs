@@ -43,6 +43,8 @@ impl Node {
             node: (!here).then_some(node),
             pool: pool.to_owned(),
             worker,
+            or_back: false,
+            movable: false,
             fresh,
         })
     }

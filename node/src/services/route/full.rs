@@ -1,7 +1,7 @@
 //! Calls that are journaled in full, and calls that have an idempotency key.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use snakepit_machine::{Answer, Payload, RowsExt as _};
@@ -11,10 +11,13 @@ use tonic::{Code, Status};
 use super::Routed;
 use super::journal::{Ended, Open, Pending, arguments_digest};
 use crate::pool::{CallError, Journal};
+use crate::services::status::LOST;
 use crate::services::{Failure, Node};
 
 /// Time between two looks at a call that another caller has under way.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How long a node that took a call may be silent before the call counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// How often a call with a key is begun anew after it was lost.
 const ROUNDS_MAX: u32 = 16;
 
@@ -120,9 +123,10 @@ impl Node {
         node: u64,
         call_id: &str,
     ) -> Result<Option<ExecuteToolResponse>, Failure> {
+        let mut silence = self.silence_of(node, call);
         loop {
             // Asked first: what has ended between the two is found in the log.
-            let open = self.is_open(node, call_id).await;
+            let open = self.is_open(call_id, &mut silence).await;
             match self.answer_in_log(call, end).await? {
                 Some(Answer::CallEnded {
                     outcome, result, ..
@@ -147,12 +151,32 @@ impl Node {
         }
     }
 
-    /// Whether the node that took a call still has it.
-    pub(super) async fn is_open(&self, node: u64, call_id: &str) -> bool {
-        if node == self.id() {
+    /// How long a node may be silent that took a call: no time where the call can run elsewhere in its place.
+    pub(super) fn silence_of(&self, node: u64, call: &Routed) -> Silence {
+        let most = if self.may_repeat(call) {
+            Duration::ZERO
+        } else {
+            SILENCE_MAX
+        };
+        Silence {
+            node,
+            since: None,
+            most,
+        }
+    }
+
+    /// Whether the node that took a call still has it, or may have.
+    pub(super) async fn is_open(&self, call_id: &str, silence: &mut Silence) -> bool {
+        if silence.node == self.id() {
             return self.calls.has(call_id) || self.pools.has_call(call_id);
         }
-        self.peers.has_call(node, call_id).await.unwrap_or(false)
+        let known = self.peers.has_call(silence.node, call_id).await;
+        if known.is_some() {
+            silence.since = None;
+        }
+        known.unwrap_or_else(|| {
+            silence.since.get_or_insert_with(Instant::now).elapsed() < silence.most
+        })
     }
 
     /// The answer that the log keeps to a request of a call's scope.
@@ -185,6 +209,14 @@ impl Node {
         })
         .await
     }
+}
+
+/// Whether a node that took a call answers, over several looks.
+pub(super) struct Silence {
+    node: u64,
+    /// Since when it does not.
+    since: Option<Instant>,
+    most: Duration,
 }
 
 /// Logs a call as cancelled when its caller goes away.
@@ -234,6 +266,6 @@ fn lost(call_id: &str, outcome: &str) -> Failure {
             "call {call_id} with this idempotency key was begun and is {outcome}; it may be done; hint: look whether it is, and give another key to run it again"
         ),
     );
-    crate::services::status::mark(&mut status, "unknown", true);
+    crate::services::status::mark(&mut status, LOST, true);
     Failure::Remote(status)
 }

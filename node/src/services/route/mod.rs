@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `routed` | a call that was taken |
 //! | `choose` | which node and worker should run it |
+//! | `balance` | calls that wait here go where there is room |
 //! | `bind` | sessions that are bound to one worker |
 //! | `run` | running it, and running it again |
 //! | `stream` | the same for streams |
@@ -12,6 +13,7 @@
 //! | `answer` | the answer to the caller |
 
 mod answer;
+mod balance;
 mod bind;
 mod choose;
 mod chunks;

@@ -16,6 +16,7 @@ use super::Routed;
 use super::chunks::batch_id;
 use super::full::{end_id, start_id};
 use crate::services::bridge::Answers;
+use crate::services::status::LOST;
 use crate::services::{Failure, Node};
 
 /// Time between two looks for what a running stream has logged.
@@ -67,9 +68,10 @@ impl Node {
     ) -> Result<(), Failure> {
         let mut next = from;
         let mut batch = 0;
+        let mut silence = self.silence_of(node, &call);
         loop {
             // Asked first: what it logs before it ends is found then.
-            let open = self.is_open(node, resumed).await;
+            let open = self.is_open(resumed, &mut silence).await;
             while let Some(Answer::CallChunksPut {
                 position,
                 first,
@@ -126,7 +128,7 @@ impl Node {
                     "the stream of call {resumed} was lost before chunk {next}; it may be done; hint: mark the tool idempotent to have it run again"
                 ),
             );
-            crate::services::status::mark(&mut status, "unknown", true);
+            crate::services::status::mark(&mut status, LOST, true);
             return Err(Failure::Remote(status));
         }
         tracing::info!(

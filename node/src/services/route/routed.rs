@@ -9,7 +9,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::pool::ToolCall;
 use crate::services::{Ask, Failure, Node};
-use crate::telemetry::trace::{RequestSpan, SpanKind, keys};
+use crate::telemetry::trace::{RequestSpan, SpanKind, TRACEPARENT, TRACESTATE, TraceContext, keys};
 
 /// Longest name of a tool, in bytes.
 const TOOL_BYTES_MAX: usize = 256;
@@ -19,7 +19,6 @@ const IDEMPOTENT: &str = "idempotent";
 const POOL: &str = "pool";
 const CORRELATION_ID: &str = "correlation_id";
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
-const TRACEPARENT: &str = "traceparent";
 
 /// A call that has been taken and not yet been sent anywhere.
 #[derive(Clone, Debug)]
@@ -29,7 +28,7 @@ pub(in super::super) struct Routed {
     pub(super) principal: String,
     pub(super) request_id: String,
     pub(super) correlation_id: String,
-    pub(super) traceparent: String,
+    pub(super) trace: TraceContext,
     /// None leaves it to the pool's `call_timeout_ms`.
     pub(super) deadline: Option<Instant>,
     /// The node that took it.
@@ -38,6 +37,10 @@ pub(in super::super) struct Routed {
     pub(super) pool: String,
     /// The worker wanted; empty: any.
     pub(super) worker: String,
+    /// Another node seems to have a free worker: sent back where it would wait.
+    pub(super) or_back: bool,
+    /// Given back while it waits, once another node seems to have a free worker.
+    pub(super) movable: bool,
     /// A repeated call with it gets the recorded result; empty: none.
     pub(super) idempotency_key: String,
 }
@@ -79,12 +82,14 @@ impl Routed {
             call_id: uuid::Uuid::now_v7().to_string(),
             principal: ask.origin.principal.name.clone(),
             request_id: ask.origin.request_id.clone(),
-            traceparent: ask.traceparent.clone(),
+            trace: ask.trace.clone(),
             correlation_id: ask.correlation_id.clone(),
             deadline: deadline.map(|left| Instant::now() + left),
             origin: node.id(),
             pool,
             worker: String::new(),
+            or_back: false,
+            movable: false,
             idempotency_key,
             request,
         };
@@ -110,11 +115,16 @@ impl Routed {
             principal: call.principal,
             request_id: call.request_id,
             correlation_id: call.correlation_id,
-            traceparent: call.traceparent,
+            trace: TraceContext {
+                parent: call.traceparent,
+                state: call.tracestate,
+            },
             deadline,
             origin: call.origin,
             pool: call.pool,
             worker: call.worker,
+            or_back: call.or_back,
+            movable: call.movable,
             // The node that took the call sees to that.
             idempotency_key: String::new(),
         })
@@ -137,15 +147,18 @@ impl Routed {
             origin: self.origin,
             request_id: self.request_id,
             correlation_id: self.correlation_id,
-            traceparent: self.traceparent,
+            traceparent: self.trace.parent,
+            tracestate: self.trace.state,
             pool: self.pool,
             worker: self.worker,
+            or_back: self.or_back,
+            movable: self.movable,
         }
     }
 
     /// The span of the call at this node's workers, where traces are on.
     pub(super) fn span(&self, name: &'static str) -> RequestSpan {
-        let span = RequestSpan::start(name, SpanKind::Internal, &self.traceparent);
+        let span = RequestSpan::start(name, SpanKind::Internal, &self.trace);
         span.set(keys::TOOL, || self.tool().to_owned());
         span.set(keys::CALL_ID, || self.call_id.clone());
         span.set(keys::SESSION_ID, || self.session().to_owned());
@@ -156,15 +169,18 @@ impl Routed {
     /// For this node's workers, who are told what their work is part of.
     pub(super) fn into_call(mut self, span: &RequestSpan) -> ToolCall {
         let idempotent = self.says_idempotent();
-        let traceparent = if span.is_on() {
-            span.traceparent()
+        let trace = if span.is_on() {
+            span.below()
         } else {
-            self.traceparent
+            self.trace
         };
-        if !traceparent.is_empty() {
-            self.request
-                .metadata
-                .insert(TRACEPARENT.into(), traceparent);
+        if !trace.parent.is_empty() {
+            let metadata = &mut self.request.metadata;
+            metadata.insert(TRACEPARENT.into(), trace.parent);
+            metadata.remove(TRACESTATE);
+            if !trace.state.is_empty() {
+                metadata.insert(TRACESTATE.into(), trace.state);
+            }
         }
         ToolCall {
             call_id: self.call_id,
@@ -178,6 +194,8 @@ impl Routed {
             idempotent,
             pool: self.pool,
             worker: self.worker,
+            or_back: self.or_back,
+            movable: self.movable,
         }
     }
 

@@ -9,8 +9,9 @@ use snakepit_proto::headers;
 use tonic::{Code, Status};
 
 use super::Routed;
-use super::choose::Target;
+use super::choose::{Target, Tried};
 use crate::pool::{CallError, CallErrorKind, CallOutcome, PoolSettings};
+use crate::services::status::BUSY;
 use crate::services::{Failure, Node};
 use crate::telemetry::events;
 use crate::telemetry::trace::keys;
@@ -30,6 +31,8 @@ pub(super) const BOUND_ANEW_MAX: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
     No,
+    /// It was sent back by a node that has nothing free: at once, elsewhere.
+    Busy,
     /// It was not begun: at once, elsewhere.
     NotBegun,
     /// It may have run in part: after a pause, if running it twice does no harm.
@@ -44,9 +47,9 @@ impl Node {
     ) -> Result<ExecuteToolResponse, Failure> {
         let mut attempts = 1;
         let (mut elsewhere, mut bound_anew) = (0, 0);
-        let mut failed = Vec::new();
+        let mut tried = Tried::default();
         loop {
-            let target = self.choose(call, &failed).await?;
+            let target = self.choose(call, &tried).await?;
             let node = target.node.unwrap_or(self.id());
             let failure = match self.attempt(call, &target).await {
                 Ok(mut answer) => {
@@ -60,6 +63,7 @@ impl Node {
                 Err(failure) => failure,
             };
             match again(&failure) {
+                Again::Busy => self.note_back(&target, &mut tried),
                 Again::NotBegun if elsewhere < ELSEWHERE_MAX && self.others_offer(call, node) => {
                     elsewhere += 1;
                 }
@@ -87,7 +91,15 @@ impl Node {
                     continue;
                 }
             }
-            failed.push(node);
+            tried.nodes.push(node);
+        }
+    }
+
+    /// A node, or this one, has given a call back that waits there, or would.
+    pub(super) fn note_back(&self, target: &Target, tried: &mut Tried) {
+        tried.backs += 1;
+        if let Some(node) = target.node {
+            self.peers.note_full(node, &target.pool);
         }
     }
 
@@ -98,6 +110,7 @@ impl Node {
     ) -> Result<ExecuteToolResponse, Failure> {
         let mut call = call.clone();
         call.worker.clone_from(&target.worker);
+        (call.or_back, call.movable) = (target.or_back, target.movable);
         match target.node {
             Some(peer) => {
                 call.pool.clone_from(&target.pool);
@@ -124,7 +137,9 @@ impl Node {
         let told =
             events::listened().then(|| (call.tool().to_owned(), call.correlation_id.clone()));
         let outcome = self.pools.call(call.into_call(&span)).await;
-        if let Some((tool, correlation)) = told {
+        // One that is given back has not ended.
+        let ended = !matches!(outcome, Err(CallError::NoneFree { .. }));
+        if let Some((tool, correlation)) = told.filter(|_| ended) {
             tell_executed(&tool, &call_id, &correlation, began.elapsed(), &outcome);
         }
         let outcome = match outcome {
@@ -222,12 +237,14 @@ fn tell_executed(
 pub(super) fn again(failure: &Failure) -> Again {
     match failure {
         Failure::Call(CallError::WorkerDied { maybe: true, .. }) => Again::Lost,
+        Failure::Call(CallError::NoneFree { .. }) => Again::Busy,
         Failure::Call(error) if error.kind() == CallErrorKind::Unavailable => Again::NotBegun,
         Failure::Call(CallError::CircuitOpen { .. } | CallError::QueueFull { .. }) => {
             Again::NotBegun
         }
         Failure::Remote(status) => match (kind_of(status), done(status)) {
             (Some("unknown"), _) => Again::Lost,
+            (Some(BUSY), _) => Again::Busy,
             (Some("unavailable" | "circuit_open" | "exhausted"), Some("no")) => Again::NotBegun,
             _ => Again::No,
         },

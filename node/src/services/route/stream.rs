@@ -9,9 +9,9 @@ use snakepit_proto::bridge::ToolChunk;
 use tonic::{Code, Status};
 
 use super::Routed;
-use super::choose::Target;
+use super::choose::{Target, Tried};
 use super::journal::{Pending, of_status};
-use super::run::BOUND_ANEW_MAX;
+use super::run::{Again, BOUND_ANEW_MAX, again};
 use crate::pool::{CallError, Journal};
 use crate::services::bridge::Answers;
 use crate::services::{Failure, Node};
@@ -52,9 +52,17 @@ impl Node {
         call: Routed,
     ) -> Result<Answers<ToolChunk>, Failure> {
         let mut bound_anew = 0;
+        let mut tried = Tried::default();
         loop {
-            let target = self.choose(&call, &[]).await?;
+            let target = self.choose(&call, &tried).await?;
             let begun = self.begin_stream(call.clone(), &target).await;
+            if let (Err(failure), Some(node)) = (&begun, target.node)
+                && again(failure) == Again::Busy
+            {
+                self.note_back(&target, &mut tried);
+                tried.nodes.push(node);
+                continue;
+            }
             let gone = match &begun {
                 Ok(_) => false,
                 Err(failure) => Box::pin(self.note_lost_worker(&call, &target, failure)).await,
@@ -72,6 +80,7 @@ impl Node {
         target: &Target,
     ) -> Result<Answers<ToolChunk>, Failure> {
         call.worker.clone_from(&target.worker);
+        call.or_back = target.or_back;
         if !target.pool.is_empty() {
             call.pool.clone_from(&target.pool);
         }

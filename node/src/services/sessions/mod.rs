@@ -9,18 +9,21 @@ mod set_access;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use snakepit_proto::session::{self as pb, sessions_server};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::{Ask, Failure, Node, looks, wire};
+use super::{Ask, Failure, Node, wire};
+use crate::telemetry::RequestSpan;
+
+const SERVICE: &str = sessions_server::SERVICE_NAME;
 
 /// Serves [`sessions_server::Sessions`].
 #[derive(Clone, Debug)]
 pub struct SessionService(pub Arc<Node>);
 
 impl SessionService {
+    /// Answer a request, see [`Node::serve`].
     async fn answer<M, T, F>(
         &self,
         name: &'static str,
@@ -30,19 +33,8 @@ impl SessionService {
     where
         F: Future<Output = Result<Response<T>, Failure>>,
     {
-        let began = Instant::now();
-        let (metadata, _, message) = request.into_parts();
-        let answered = match self.0.ask(&metadata) {
-            Ok(mut ask) => {
-                ask.name = name;
-                call(self.0.clone(), ask, message).await
-            }
-            Err(failure) => Err(failure),
-        };
-        let answered = answered.map_err(|failure| self.0.status(failure));
-        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        looks::count(name, began, code);
-        answered
+        let nothing = |_: &mut Ask, _: &mut M, _: &RequestSpan| Ok(());
+        self.0.serve(SERVICE, name, request, nothing, call).await
     }
 }
 

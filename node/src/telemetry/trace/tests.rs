@@ -18,6 +18,7 @@ use tonic::{Request, Response};
 
 use super::*;
 
+const BRIDGE: &str = "snakepit.bridge.BridgeService";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[test]
@@ -46,19 +47,37 @@ fn contexts_are_read_and_written() {
     }
 }
 
+#[test]
+fn what_vendors_say_is_passed_on_where_there_is_a_trace() {
+    let of = |parent: &str, states: &[&str]| {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(TRACEPARENT, parent.parse().unwrap());
+        for state in states {
+            metadata.append(TRACESTATE, state.parse().unwrap());
+        }
+        let context = TraceContext::of(&metadata);
+        (!context.parent.is_empty(), context.state)
+    };
+    assert_eq!(of(PARENT, &[]), (true, String::new()));
+    assert_eq!(of(PARENT, &["a=1", "b=2"]), (true, "a=1,b=2".into()));
+    assert_eq!(of("none", &["a=1"]), (false, String::new()));
+    assert_eq!(of(PARENT, &["no list"]), (true, String::new()));
+    let long = format!("a={}", "x".repeat(TRACESTATE_BYTES_MAX));
+    assert_eq!(of(PARENT, &[&long]), (true, String::new()));
+}
+
 #[tokio::test]
 async fn nothing_is_made_where_traces_are_off() {
     let mut metadata = MetadataMap::new();
     metadata.insert(TRACEPARENT, PARENT.parse().unwrap());
-    let span = RequestSpan::serve("Ping", &metadata);
+    let span = RequestSpan::serve(BRIDGE, "Ping", &metadata);
     assert!(!span.is_recording() && span.0.is_none());
-    assert_eq!(span.traceparent(), "");
-    let seen = span.run(async {
+    assert_eq!(span.below(), TraceContext::default());
+    span.run(async {
         set(keys::TOOL, || -> String { panic!("a value is made") });
-        traceparent()
-    });
-    assert_eq!(seen.await, "");
-    assert_eq!(passed_on(&metadata), PARENT);
+    })
+    .await;
+    assert_eq!(TraceContext::of(&metadata).parent, PARENT);
     span.end(Code::Ok);
     assert!(init_traces(&Settings::default()).unwrap().is_none());
 }
@@ -114,20 +133,25 @@ async fn a_request_and_its_call_reach_a_collector() {
 
     let mut metadata = MetadataMap::new();
     metadata.insert(TRACEPARENT, PARENT.parse().unwrap());
-    let request = traces.serve("ExecuteTool", &metadata);
+    metadata.append(TRACESTATE, "one=1".parse().unwrap());
+    metadata.append(TRACESTATE, "two=2".parse().unwrap());
+    let request = traces.serve(BRIDGE, "ExecuteTool", &metadata);
     assert!(request.is_recording());
     request.set(keys::CORRELATION_ID, || "c-1");
     let current = request
-        .run(async { Context::map_current(|context| print(context.span().span_context())) })
+        .run(async {
+            Context::map_current(|context| TraceContext::below(context.span().span_context()))
+        })
         .await;
-    assert_eq!(current, request.traceparent());
+    assert_eq!(current, request.below());
+    assert_eq!(current.state, "one=1,two=2");
     let call = traces.start("call", SpanKind::Client, &current);
     call.end(Code::NotFound);
     request.end(Code::NotFound);
-    drop(traces.serve("Ping", &MetadataMap::new()));
+    drop(traces.serve(BRIDGE, "Ping", &MetadataMap::new()));
     let unsampled = PARENT.replace("31-01", "31-00");
     metadata.insert(TRACEPARENT, unsampled.parse().unwrap());
-    traces.serve("Heartbeat", &metadata).end(Code::Ok);
+    traces.serve(BRIDGE, "Heartbeat", &metadata).end(Code::Ok);
     traces.stop().await;
 
     let sent = collector.0.lock().unwrap().clone();
@@ -156,6 +180,10 @@ async fn a_request_and_its_call_reach_a_collector() {
         (&call.trace_id, &call.parent_span_id),
         (&request.trace_id, &request.span_id)
     );
+    assert_eq!(
+        (request.trace_state.as_str(), call.trace_state.as_str()),
+        ("one=1,two=2", "one=1,two=2")
+    );
     assert_ne!(ping.trace_id, request.trace_id);
     for (key, value) in [
         (keys::METHOD, "ExecuteTool"),
@@ -177,7 +205,9 @@ async fn a_collector_that_is_down_holds_up_nobody_for_long() {
     settings.telemetry.otlp_endpoint = "http://127.0.0.1:9".into();
     settings.telemetry.otlp_timeout_ms = 300;
     let traces = Traces::build(&settings).unwrap();
-    traces.serve("Ping", &MetadataMap::new()).end(Code::Ok);
+    traces
+        .serve(BRIDGE, "Ping", &MetadataMap::new())
+        .end(Code::Ok);
     let began = std::time::Instant::now();
     traces.stop().await;
     assert!(began.elapsed() < Duration::from_secs(5));

@@ -29,8 +29,9 @@ class Circuit:
 class Pool:
     """A pool, as the node that was asked has it: `node_id` says which. `definition` are its settings.
 
-    `origin` is cluster, file or offer; `version` counts the changes of a pool of the cluster. The numbers are
-    those of that node since it started.
+    `starting` are processes that have not said hello, `waiting` places whose turn to start has not come,
+    `backing_off` places that pause after a crash. `origin` is cluster, file or offer; `version` counts the
+    changes of a pool of the cluster. The numbers are those of that node since it started.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Pool:
     desired: int
     ready: int
     starting: int
+    waiting: int
+    backing_off: int
     draining: int
     tainted: int
     slots: int
@@ -58,7 +61,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker. `problem` says why the last one in its place ended, unless it was asked to."""
+    """A worker. `problem` says why the last one in its place ended, unless it was asked to.
+
+    `principal` says who offers its tools; it is empty for workers that the node started.
+    """
 
     id: str
     node_id: int
@@ -75,6 +81,7 @@ class WorkerInfo:
     python_version: str
     problem: str
     place: int
+    principal: str = ""
 
 
 def listed() -> Call[list[Pool]]:
@@ -160,6 +167,8 @@ def _pool(pool: pb.Pool) -> Pool:
         desired=pool.desired,
         ready=pool.ready,
         starting=pool.starting,
+        waiting=pool.waiting,
+        backing_off=pool.backing_off,
         draining=pool.draining,
         tainted=pool.tainted,
         slots=pool.slots,
@@ -193,4 +202,5 @@ def _worker(worker: pb.Worker) -> WorkerInfo:
         python_version=worker.python_version,
         problem=worker.problem,
         place=worker.place,
+        principal=worker.principal,
     )

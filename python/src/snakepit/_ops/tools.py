@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from snakepit import _chunks, _methods, _values
+from snakepit import _chunks, _methods, _tool_values
 from snakepit._proto import snakepit_bridge_pb2 as pb
 from snakepit._scope import Call, Scope
 from snakepit.errors import ToolError
@@ -105,7 +105,7 @@ def ping(message: str) -> Call[str]:
 def _request(tool: str, arguments: Mapping[str, Any], session_id: str, asked: Asked) -> pb.ExecuteToolRequest:
     request = pb.ExecuteToolRequest(session_id=session_id, tool_name=tool, metadata=asked.as_metadata())
     for name, value in arguments.items():
-        encoded, payload = _values.encode(value)
+        encoded, payload = _tool_values.encode(value)
         request.parameters[name].CopyFrom(encoded)
         if payload is not None:
             request.binary_parameters[name] = payload
@@ -126,7 +126,7 @@ def _result(answer: pb.ExecuteToolResponse) -> CallResult:
             )
         raise ToolError("ToolError", answer.error_message)
     return CallResult(
-        value=_values.decode(answer.result, answer.binary_result or None),
+        value=_tool_values.decode(answer.result, answer.binary_result or None),
         node_id=answer.node_id,
         worker_id=answer.worker_id,
         call_id=answer.call_id,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
-from snakepit import _values
+from snakepit import _tool_values, _values
 from snakepit._proto.worker_v1_pb2 import Call
 from snakepit.errors import Invalid
 
 
-def read(call: Call) -> dict[str, Any]:
-    """A call's arguments. Raises Invalid where one cannot be read."""
+def read(call: Call, listed: Container[str] = ()) -> dict[str, Any]:
+    """A call's arguments, arrays as lists where `listed` names them. Raises Invalid for what is none."""
     if not call.binary_parameters:
         decode = _values.decode
         return {name: decode(value) for name, value in call.parameters.items()}
@@ -20,5 +21,6 @@ def read(call: Call) -> dict[str, Any]:
             raise Invalid(f"the argument {name} is a pickle, which is not read here, for it can run code")
         arguments[name] = payload
     for name, value in call.parameters.items():
-        arguments[name] = _values.decode(value, call.binary_parameters.get(name))
+        beside = call.binary_parameters.get(name)
+        arguments[name] = _tool_values.decode(value, beside, as_lists=name in listed)
     return arguments

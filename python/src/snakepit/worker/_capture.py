@@ -84,21 +84,34 @@ class Outputs:
 
 
 class CallStream(io.TextIOBase):
-    """Standard output or error: into the call that runs here, else straight to the log."""
+    """Standard output or error: into the call that runs here, else straight to the log.
 
-    def __init__(self, below: TextIO, stream: Stream) -> None:
+    With `passes_on`, what calls print goes below as well: to the console of a process of its own.
+    """
+
+    def __init__(self, below: TextIO, stream: Stream, *, passes_on: bool = False) -> None:
         super().__init__()
         self._below = below
         self._stream: Stream = stream
+        self._passes_on = passes_on
+
+    @property
+    def below(self) -> TextIO:
+        """What it stands before."""
+        return self._below
 
     def write(self, text: str) -> int:
         """Take text, as any text stream does."""
         call = current.get()
         if call is None:
-            return self._below.write(text)
+            with log_lock:
+                return self._below.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         call.write(self._stream, text)
+        if self._passes_on:
+            with log_lock:
+                self._below.write(text)
         return len(text)
 
     def flush(self) -> None:
@@ -110,8 +123,8 @@ class CallStream(io.TextIOBase):
         return self._below.fileno()
 
     def isatty(self) -> bool:
-        """False: it is a log."""
-        return False
+        """What the process's own console says; False for a log."""
+        return self._passes_on and self._below.isatty()
 
     def writable(self) -> bool:
         """True."""
@@ -133,6 +146,10 @@ class CallStream(io.TextIOBase):
         return self._below.errors
 
 
+# Held around each write to the log, by whomever: a text stream is not made for several threads at once.
+log_lock: Final = threading.RLock()
+
+
 class _Log:
     stream: TextIO | None = None
 
@@ -147,7 +164,7 @@ def _log(prefix: str, lines: list[str]) -> None:
         return
     text = "".join(f"{prefix}{redact(line)}\n" for line in lines if line)
     # Where nobody reads the log any more, that is not the tool's fault.
-    with contextlib.suppress(OSError, ValueError):
+    with log_lock, contextlib.suppress(OSError, ValueError):
         _Log.stream.write(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -51,6 +52,16 @@ def offer(name: str, worker_id: str, host: Host, *, slots: int, credits: int) ->
         offer=name,
         concurrency="thread" if slots > 1 else "process",
         gil=has_gil(),
+    )
+
+
+def takes_turns() -> str:
+    """Why threads take turns in an interpreter that could run them at once; empty where there is no why."""
+    if not sysconfig.get_config_var("Py_GIL_DISABLED") or not has_gil():
+        return ""
+    return (
+        "this Python is free-threaded, but an extension module has turned its global lock on: slots take "
+        "turns; hint: see `snakepit doctor`, or set PYTHON_GIL=0 in the pool's env where all modules bear it"
     )
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from snakepit._proto.snakepit_bridge_pb2 import ToolSpec
-from snakepit._tool import metadata_of, session_parameter, tool_spec
+from snakepit._tool import list_parameters, metadata_of, session_parameter, tool_spec
 from snakepit.errors import Invalid, NotFound
 from snakepit.worker._settings import Concurrency, Instance
 
@@ -33,6 +33,8 @@ class Entry:
     is_async: bool
     thread_sensitive: bool
     session_parameter: str | None
+    # Parameters that are annotated as lists: an array comes as one.
+    listed: frozenset[str]
     # Takes tool_name, arguments and context in place of the arguments themselves.
     dispatches: bool = False
 
@@ -177,6 +179,7 @@ def _entry(
         is_async=inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain),
         thread_sensitive=thread_sensitive,
         session_parameter=None if dispatches else session_parameter(function),
+        listed=frozenset() if dispatches else list_parameters(function),
         dispatches=dispatches,
     )
 

@@ -6,16 +6,20 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from snakepit._endpoints import TIMEOUT_S, Endpoints
 from snakepit._methods import CALL_TOKEN, A, Metadata, Method, Q, Transport
 from snakepit._proto.worker_v1_pb2 import Call
 from snakepit._running import Stream
 from snakepit._session import Session
+from snakepit.worker import _trace
 from snakepit.worker._capture import Outputs
 from snakepit.worker._host import Entry
 from snakepit.worker._tool_loop import ToolLoop
+
+if TYPE_CHECKING:
+    from snakepit.worker._telemetry import Telemetry
 
 CHUNK_CREDITS_DEFAULT: Final = 64
 # Keys of a request's metadata.
@@ -35,7 +39,7 @@ class Job:
 
     `now` and `ends` are on the monotonic clock; `ends` is None where there is no deadline. `stopped` says why
     it was stopped, as the type and message of its error. It is also what runs, for code that asks, once a
-    runner has put its `callbacks` in.
+    runner has put its `callbacks` in, and its `telemetry`, which takes the events of its node.
     """
 
     __slots__ = (
@@ -53,6 +57,7 @@ class Job:
         "sequence",
         "stopped",
         "task",
+        "telemetry",
         "timer",
     )
 
@@ -72,6 +77,7 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.callbacks: Callbacks
+        self.telemetry: Telemetry | None = None
         self._session: Session | None = None
         # Made by the first print.
         self.outputs: Outputs | None = None
@@ -200,7 +206,7 @@ class _CallTransport:
         name = job.correlation_id
         if name and name.isascii() and name.isprintable() and len(name) <= _CORRELATION_CHARS_MAX:
             sent = (*sent, (CORRELATION_HEADER, name))
-        return sent
+        return (*sent, *_trace.of(job.call.metadata))
 
     def _left(self, timeout_s: float | None) -> float:
         limit = TIMEOUT_S if timeout_s is None else timeout_s

@@ -13,6 +13,7 @@ from typing import Final
 from snakepit._methods import PRINCIPAL
 from snakepit._proto.worker_v1_pb2 import Welcome
 from snakepit.errors import Refused, SnakepitError, Unavailable
+from snakepit.worker import _ambient
 from snakepit.worker._connection import Connection
 from snakepit.worker._dispatcher import Dispatcher
 from snakepit.worker._drain import Drain
@@ -132,10 +133,12 @@ class Offer:
             asyncio.create_task(drain.run(dispatcher, outbox), name="drain"),
             asyncio.create_task(self._ask(drain), name="stop"),
         ]
+        _ambient.add(telemetry)
         try:
             if not await connection.serve(welcome, dispatcher, outbox, telemetry, drain):
                 logger.warning("%s: the stream to node %d broke", self.target, welcome.node_id)
         finally:
+            _ambient.remove(telemetry)
             for task in tasks:
                 task.cancel()
             dispatcher.close()

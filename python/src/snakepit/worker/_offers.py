@@ -11,6 +11,7 @@ from typing import Final
 
 from snakepit._endpoints import MESSAGE_BYTES_MAX, NO_ENDPOINTS
 from snakepit.errors import Invalid, Refused, SnakepitError, Unavailable
+from snakepit.worker import _ambient
 from snakepit.worker._gate import Gate
 from snakepit.worker._host import Host
 from snakepit.worker._job import Callbacks
@@ -50,6 +51,7 @@ class Offers:
         self._targets = tuple(dict.fromkeys(targets))
         self._offers: list[Offer] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._begun = False
         self._main: Runner | None = None
         self._main_callbacks: Callbacks | None = None
 
@@ -63,7 +65,13 @@ class Offers:
 
         Raises Refused where a node does not take them, and Unavailable where none answers in time.
         """
-        await self._make_instance()
+        _ambient.begin()
+        self._begun = True
+        try:
+            await self._make_instance()
+        except BaseException:
+            await self.stop(0.0)
+            raise
         loop = asyncio.get_running_loop()
         firsts: list[asyncio.Future[SnakepitError | None]] = []
         for target in self._targets:
@@ -106,6 +114,9 @@ class Offers:
         if self._main_callbacks is not None:
             self._main_callbacks.close()
         self._tools.close()
+        if self._begun:
+            self._begun = False
+            _ambient.end()
 
     async def _make_instance(self) -> None:
         """What lives as long as the process, made once for all streams."""

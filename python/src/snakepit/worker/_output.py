@@ -22,6 +22,7 @@ def set_up(level: str) -> None:
     os.dup2(2, 1)
     log = sys.stderr
     handler = logging.StreamHandler(log)
+    handler.lock = _capture.log_lock
     handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]

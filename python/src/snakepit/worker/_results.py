@@ -7,12 +7,17 @@ from typing import Any
 
 from google.protobuf.any_pb2 import Any as WireAny
 
-from snakepit import _arrays, _chunks, _graceful, _values
+from snakepit import _arrays, _chunks, _graceful, _tool_values, _values
 from snakepit.errors import Invalid
 
 
 def encode(value: object) -> tuple[WireAny, bytes | None]:
-    """A result. Raises Invalid where it is nested too deep, or what it becomes has no form either."""
+    """A result, an array raw. Raises Invalid where it is nested too deep, or what it becomes has no form."""
+    return _tool_values.raw_array(value) or encode_listed(value)
+
+
+def encode_listed(value: object) -> tuple[WireAny, bytes | None]:
+    """The same with arrays as lists, for who takes no others."""
     try:
         return _values.encode(value)
     except Invalid:

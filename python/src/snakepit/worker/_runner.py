@@ -44,10 +44,12 @@ class Runner:
         *,
         telemetry: Telemetry | None = None,
         announces: bool = False,
+        raw_arrays: bool = True,
     ) -> None:
         self._host = host
-        self._seam = _seam_of(host, announces) if host.is_bridge else None
-        self._encode = self._seam.encode if self._seam is not None else _results.encode
+        self._seam = _seam_of(host, announces, raw_arrays) if host.is_bridge else None
+        plain = _results.encode if raw_arrays else _results.encode_listed
+        self._encode = self._seam.encode if self._seam is not None else plain
         self._encode_chunk = self._seam.chunk if self._seam is not None else _results.encode_chunk
         self._callbacks = callbacks
         self._outbox = outbox
@@ -250,6 +252,7 @@ class Runner:
 
     def _begin(self, job: Job) -> Token[Running | None]:
         job.callbacks = self._callbacks
+        job.telemetry = self._telemetry
         if self._telemetry.on:
             self._telemetry.begun(job)
         return current.set(job)
@@ -279,7 +282,7 @@ class Runner:
 
     def _call(self, job: Job, instance: Any, context: Any) -> Any:
         entry, call = job.entry, job.call
-        arguments = _arguments.read(call) if self._seam is None else self._seam.arguments(call)
+        arguments = _arguments.read(call, entry.listed) if self._seam is None else self._seam.arguments(call)
         if entry.dispatches:
             return instance.execute_tool(tool_name=call.tool, arguments=arguments, context=context)
         if entry.session_parameter is not None:
@@ -302,7 +305,7 @@ class Runner:
         )
 
 
-def _seam_of(host: Host, announces: bool) -> Seam:
+def _seam_of(host: Host, announces: bool, raw_arrays: bool) -> Seam:
     from snakepit_bridge._seam import Seam
 
-    return Seam(host.source, announces=announces)
+    return Seam(host.source, announces=announces, raw_arrays=raw_arrays)

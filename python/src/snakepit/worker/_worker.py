@@ -15,7 +15,7 @@ from snakepit.worker import _host, _life
 from snakepit.worker._connection import Connection
 from snakepit.worker._dispatcher import Dispatcher
 from snakepit.worker._drain import Drain
-from snakepit.worker._hello import hello
+from snakepit.worker._hello import hello, takes_turns
 from snakepit.worker._job import Callbacks
 from snakepit.worker._outbox import Outbox
 from snakepit.worker._output import logger
@@ -59,6 +59,8 @@ class Worker:
             return EXIT_BROKEN
         self._obey(welcome)
         self._dispatcher.start(self._runner, self._outbox, chunk_credits=welcome.chunk_credits)
+        if self._settings.slots > 1 and (why := takes_turns()):
+            logger.warning("%s", why)
         logger.info("serving %s for node %d", self._settings.adapter, welcome.node_id)
 
         draining = asyncio.create_task(self._drain.run(self._dispatcher, self._outbox), name="drain")

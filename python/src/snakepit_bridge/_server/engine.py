@@ -63,7 +63,14 @@ class Engine:
         self._outbox = Outbox(loop, self._dispatcher.finished)
         callbacks = Callbacks(address, MESSAGE_BYTES_MAX) if address else _NoCallbacks()
         self._runner = Runner(
-            self.host, callbacks, self._outbox, self._tools, MESSAGE_BYTES_MAX, announces=bool(address)
+            self.host,
+            callbacks,
+            self._outbox,
+            self._tools,
+            MESSAGE_BYTES_MAX,
+            announces=bool(address),
+            # Snakepit itself knows no raw lists.
+            raw_arrays=False,
         )
         self._waiting: dict[int, asyncio.Queue[Result | Chunk]] = {}
         self._sequence = 0

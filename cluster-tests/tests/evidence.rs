@@ -1,19 +1,30 @@
 //! The log as evidence: proofs, exports that others can check, the past of sessions, and who wrote what.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rand::Rng as _;
+use rand::rngs::StdRng;
 use serde_json::{Value as Json, json};
-use snakepit_client::{ClientOptions, EventFilter, EventQuery, Moment, Registration};
+use snakepit_client::{
+    Client, ClientOptions, EventFilter, EventQuery, Moment, Registration, SetMany,
+};
 use snakepit_cluster_tests::{Cluster, Spec, audit, programs, seed};
 use snakepit_machine::{Payload, Row, RowKey, RowsExt as _};
 use snakepit_proto::values;
-use snakepit_storage::Replay;
 use snakepit_storage::tree::{verify_consistency, verify_inclusion};
+use snakepit_storage::{Replay, StoredEvent};
+use tokio::task::JoinSet;
 
-const NAMES: [&str; 3] = ["x", "y", "z"];
+/// Who writes.
+const WHO: [&str; 4] = ["ada", "bob", "eve", "kim"];
+/// Names of this many variables are written in one request.
+const NAMES: usize = 40;
 
 /// What was written: of which variable and version, by whom, which value.
 type Written = BTreeMap<(String, u64), (String, i64)>;
@@ -70,52 +81,92 @@ async fn signing() -> (Cluster, tempfile::TempDir, String) {
     (Cluster::start(spec).await, dir, public)
 }
 
-/// Write at random, by four principals, through all nodes; the leader is killed on the way.
-async fn write(cluster: &mut Cluster, count: usize) -> Written {
-    let mut random = seed::random(seed::take(), 0);
+fn names() -> impl Iterator<Item = String> {
+    (0..NAMES).map(|number| format!("v{number:02}"))
+}
+
+/// One of those who write: so many requests, each of which sets all variables at random.
+async fn write_some(client: Client, who: &str, mut random: StdRng, requests: usize) -> Written {
+    let mut written = Written::new();
+    for _ in 0..requests {
+        let values: BTreeMap<_, i64> = names()
+            .map(|name| (name, random.random_range(0..1_000)))
+            .collect();
+        let each = values
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)));
+        let many = SetMany {
+            values: each.collect(),
+            ..Default::default()
+        };
+        let answer = client.set_variables("s", many).await.unwrap().value;
+        assert_eq!(answer.refused, BTreeMap::new());
+        for (name, version) in answer.versions {
+            let value = values[&name];
+            let before = written.insert((name, version), (who.to_owned(), value));
+            assert_eq!(before, None, "a version was given twice");
+        }
+    }
+    written
+}
+
+/// Write so many events at least, by four principals at once, through all nodes; meanwhile `kills` times the
+/// leader or another node is killed, and comes back.
+async fn write(cluster: &mut Cluster, events: usize, kills: usize) -> Written {
+    let seed = seed::take();
     let options = |who: &str| ClientOptions {
         principal: who.to_owned(),
         ..Default::default()
     };
-    let who = ["ada", "bob", "eve", "kim"];
-    let mut clients: Vec<_> = who
-        .iter()
-        .zip([1, 2, 3, 1])
-        .map(|(name, node)| cluster.client_from(node, options(name)))
-        .collect();
-    let first = &clients[0];
+    let first = cluster.client_from(1, options("ada"));
     first
         .create_session("s", None, BTreeMap::new())
         .await
         .unwrap();
     let mut written = Written::new();
-    for name in NAMES {
+    for name in names() {
         let registration = Registration {
-            name: name.into(),
+            name: name.clone(),
             type_name: "integer".into(),
             value: json!(0),
             ..Registration::default()
         };
         first.register_variable("s", registration).await.unwrap();
-        written.insert((name.into(), 1), ("ada".into(), 0));
+        written.insert((name, 1), ("ada".into(), 0));
     }
-    for number in 0..count {
-        if number == count / 2 {
-            let leader = cluster.leader().await;
-            cluster.kill(&[leader]);
-            let alive = cluster.follower().await;
-            for (client, name) in clients.iter_mut().zip(who) {
-                *client = cluster.client_from(alive, options(name));
-            }
+    let requests = events.div_ceil(NAMES * WHO.len());
+    let mut writers = JoinSet::new();
+    for (stream, (who, node)) in (1..).zip(WHO.into_iter().zip([1, 2, 3, 1])) {
+        let client = cluster.client_from(node, options(who));
+        let random = seed::random(seed, stream);
+        writers.spawn(write_some(client, who, random, requests));
+    }
+    let mut random = seed::random(seed, 0);
+    let goal = (NAMES + requests * NAMES * WHO.len()) as u64;
+    for kill in 1..=kills as u64 {
+        // Spread over the writes, and while they go on.
+        let due = goal * kill / (kills as u64 + 1);
+        while first
+            .status()
+            .await
+            .is_ok_and(|status| status.position < due)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let by = random.random_range(0..who.len());
-        let name = NAMES[random.random_range(0..NAMES.len())];
-        let value = random.random_range(0..1_000_i64);
-        let answer = clients[by]
-            .set_variable("s", name, &json!(value), None)
-            .await;
-        let version = answer.unwrap().value;
-        written.insert((name.into(), version), (who[by].into(), value));
+        let leader = cluster.leader().await;
+        let killed = match random.random_bool(0.5) {
+            true => leader,
+            false => cluster.follower().await,
+        };
+        cluster.kill(&[killed]);
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..500))).await;
+        cluster.restart(&[killed]).await;
+    }
+    while let Some(own) = writers.join_next().await {
+        for (version, value) in own.unwrap() {
+            let before = written.insert(version, value);
+            assert_eq!(before, None, "a version was given twice");
+        }
     }
     written
 }
@@ -123,14 +174,7 @@ async fn write(cluster: &mut Cluster, count: usize) -> Written {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_sign_one_tree_and_what_they_prove_holds() {
     let (mut cluster, dir, public) = signing().await;
-    write(&mut cluster, 60).await;
-    let up = cluster.up();
-    let down: Vec<_> = cluster
-        .ids()
-        .into_iter()
-        .filter(|id| !up.contains(id))
-        .collect();
-    cluster.restart(&down).await;
+    write(&mut cluster, 480, 1).await;
     let size = cluster.agree().await.position;
     let mut notes = Vec::new();
     for id in cluster.ids() {
@@ -195,18 +239,29 @@ async fn nodes_sign_one_tree_and_what_they_prove_holds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exports_are_checked_by_who_shares_no_code_with_the_nodes() {
     let (mut cluster, dir, public) = signing().await;
-    write(&mut cluster, 60).await;
+    write(&mut cluster, 480, 1).await;
+    // Both verifiers say the same. Parquet is left to the tests in Python, which have pyarrow.
     let verifies = |file: &Path| {
-        let output = Command::new(programs::python())
+        let of_nodes = Command::new(programs::snakepit())
+            .args(["log", "verify", text(file), "--key", &public])
+            .output()
+            .unwrap();
+        let own = of_nodes.status.success();
+        if file.extension().is_some_and(|ending| ending == "parquet") {
+            return (own, format!("{of_nodes:?}"));
+        }
+        let python = Command::new(programs::python())
             .args(["-m", "snakepit.verify", text(file), "--key", &public])
             .output()
             .unwrap();
-        (output.status.success(), format!("{output:?}"))
+        assert_eq!(own, python.status.success(), "{of_nodes:?} {python:?}");
+        (own, format!("{python:?}"))
     };
     for (name, more) in [
         ("all.jsonl", [].as_slice()),
         ("part.jsonl", ["--from", "20", "--to", "50"].as_slice()),
         ("events.json", ["--form", "cloudevents"].as_slice()),
+        ("all.parquet", ["--form", "parquet"].as_slice()),
     ] {
         let file = dir.path().join(name);
         let line = [&["log", "export", "--out", text(&file)], more].concat();
@@ -215,8 +270,17 @@ async fn exports_are_checked_by_who_shares_no_code_with_the_nodes() {
         let (sound, said) = verifies(&file);
         assert!(sound, "{said}");
 
-        // An export that was broken off goes on, and ends as it would have.
         let whole = std::fs::read(&file).unwrap();
+        if name.ends_with(".parquet") {
+            let mut changed = whole;
+            let middle = changed.len() / 2;
+            changed[middle] ^= 1;
+            std::fs::write(&file, changed).unwrap();
+            assert!(!verifies(&file).0);
+            continue;
+        }
+
+        // An export that was broken off goes on, and ends as it would have.
         std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
         assert!(!verifies(&file).0);
         done(&cluster, &line);
@@ -242,30 +306,49 @@ async fn exports_are_checked_by_who_shares_no_code_with_the_nodes() {
     assert_eq!(filtered.status.code(), Some(2));
 }
 
+/// The events of an export.
+fn exported(file: &Path) -> impl Iterator<Item = StoredEvent> {
+    let lines = BufReader::new(std::fs::File::open(file).unwrap()).lines();
+    lines.map(|line| {
+        let line: Json = serde_json::from_str(&line.unwrap()).unwrap();
+        let hash = line["hash"].as_str().unwrap();
+        StoredEvent {
+            position: line["position"].as_u64().unwrap(),
+            bytes: STANDARD.decode(line["bytes"].as_str().unwrap()).unwrap(),
+            hash: blake3::Hash::from_hex(hash).unwrap().into(),
+        }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_past_is_what_the_log_says_it_was() {
-    let (mut cluster, _dir, _) = signing().await;
-    let written = write(&mut cluster, 600).await;
+    /// Of the workload, at least.
+    const EVENTS: usize = 100_000;
+    /// Nodes that are killed meanwhile.
+    const KILLS: usize = 4;
+    /// Moments that are looked at.
+    const POSITIONS: usize = 1_000;
+
+    let (mut cluster, dir, _) = signing().await;
+    let written = write(&mut cluster, EVENTS, KILLS).await;
     let client = cluster.client();
     let position = client.status().await.unwrap().position;
+    assert!(position >= EVENTS as u64);
+    let file = dir.path().join("events.jsonl");
+    done(&cluster, &["log", "export", "--out", text(&file)]);
 
-    // At random positions, a session's past is what folding the log up to there gives.
+    // At random positions, a session's past is what folding the exported events up to there gives.
     let mut random = seed::random(seed::take(), 0);
-    let mut events = client.read_events(EventQuery::default());
+    let mut events = exported(&file);
     let mut replay = Replay::new();
-    let mut picked: Vec<u64> = (0..60).map(|_| random.random_range(5..=position)).collect();
+    let begin = NAMES as u64;
+    let mut picked: Vec<u64> = (0..POSITIONS)
+        .map(|_| random.random_range(begin..=position))
+        .collect();
     picked.sort_unstable();
     for at in picked {
         while replay.position() < at {
-            use futures_util::StreamExt as _;
-            let stored = events.next().await.unwrap().unwrap();
-            let hash = stored.hash.as_ref().try_into().unwrap();
-            let event = snakepit_storage::StoredEvent {
-                position: stored.position,
-                bytes: stored.event.into(),
-                hash,
-            };
-            replay.feed(&event).unwrap();
+            replay.feed(&events.next().unwrap()).unwrap();
         }
         let export = client
             .export_session_at("s", Moment::Position(at))
@@ -296,31 +379,32 @@ async fn the_past_is_what_the_log_says_it_was() {
     }
 
     // Every version is blamed on who wrote it.
-    for name in NAMES {
-        let blamed = done(&cluster, &["var", "blame", name, "--session", "s"]);
-        let mut told = Written::new();
+    let mut told = Written::new();
+    for name in names() {
+        let blamed = done(&cluster, &["var", "blame", &name, "--session", "s"]);
         for line in blamed.as_array().unwrap() {
             let version = line["version"].as_u64().unwrap();
             let who = line["principal"]["name"].as_str().unwrap().to_owned();
-            told.insert(
-                (name.into(), version),
-                (who, line["value"].as_i64().unwrap()),
-            );
+            let value = line["value"].as_i64().unwrap();
+            told.insert((name.clone(), version), (who, value));
         }
-        let own: Written = written
-            .iter()
-            .filter(|((of, _), _)| of == name)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        assert_eq!(told, own);
     }
+    let differs = |key: &&(String, u64)| told.get(*key) != written.get(*key);
+    let wrong = told.keys().chain(written.keys()).find(differs);
+    assert_eq!(
+        wrong,
+        None,
+        "{:?} {:?}",
+        wrong.map(|key| told.get(key)),
+        wrong.map(|key| written.get(key))
+    );
     let last = done(&cluster, &["log", "blame", "s"]);
-    assert_eq!(last.as_array().unwrap().len(), NAMES.len());
+    assert_eq!(last.as_array().unwrap().len(), NAMES);
 
     // Filters find what they say, and no more.
     let of_eve = EventFilter {
         events: vec!["VariableSet".into()],
-        variable: "y".into(),
+        variable: "v01".into(),
         principal: "eve".into(),
         ..Default::default()
     };
@@ -331,10 +415,10 @@ async fn the_past_is_what_the_log_says_it_was() {
     let found = audit::events(&client, query).await;
     let own = written
         .iter()
-        .filter(|((name, _), (who, _))| name == "y" && who == "eve");
+        .filter(|((name, _), (who, _))| name == "v01" && who == "eve");
     assert_eq!(found.len(), own.count());
     assert!(found.iter().all(|event| event.principal.name == "eve"
-        && matches!(&event.payload, Payload::VariableSet { name, .. } if name == "y")));
+        && matches!(&event.payload, Payload::VariableSet { name, .. } if name == "v01")));
     let unknown = command(&cluster, &["log", "replay", "--event", "VariableWritten"]);
     assert_eq!(unknown.status.code(), Some(2));
 
@@ -368,6 +452,19 @@ async fn the_past_is_what_the_log_says_it_was() {
         ],
     );
     assert!(!differing.as_array().unwrap().is_empty());
+    // Over all sessions too: the one that has ended, and its fork.
+    let end = client.status().await.unwrap().position.to_string();
+    let differing = done(&cluster, &["log", "diff", &position.to_string(), &end]);
+    let told: Vec<_> = differing
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|change| change["variable"].is_null())
+        .map(|change| (change["session"].as_str(), change["change"].as_str()))
+        .collect();
+    let wanted = [(Some("fork"), Some("added")), (Some("s"), Some("removed"))];
+    assert_eq!(told, wanted);
+    assert_eq!(differing.as_array().unwrap().len(), 2 + 2 * NAMES);
     let state = done(&cluster, &["log", "state", "--at", &at]);
-    assert_eq!(state.as_array().unwrap().len(), NAMES.len());
+    assert_eq!(state.as_array().unwrap().len(), NAMES);
 }

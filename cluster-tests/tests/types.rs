@@ -51,7 +51,7 @@ fn array(
 ) -> Sample {
     // What JSON numbers are read as without being told.
     let told = match dtype {
-        "float16" | "float64" | "int64" => String::new(),
+        "float64" | "int64" => String::new(),
         other => format!(",\"dtype\":\"{other}\""),
     };
     let back = match type_name {

@@ -1,12 +1,15 @@
 //! Events, stored and in the machine.
 
 mod read;
+mod whole;
 mod write;
 
 use prost::Message as _;
 use snakepit_machine::{Cause, Event, Principal};
 
 use crate::stored;
+
+pub use whole::check_whole;
 
 /// Bytes that are no event that this release knows.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,11 @@ pub enum DecodeError {
         "the event has no {0} that this release knows; hint: read it with the release that wrote it, or a later one"
     )]
     Unknown(&'static str),
+    /// They say more than this release reads.
+    #[error(
+        "this release does not read all of the event: {0}; hint: read it with the release that wrote it, or a later one"
+    )]
+    Unread(String),
 }
 
 /// The bytes that are stored and hashed.
@@ -94,5 +102,7 @@ fn from_stored(stored: stored::Event) -> Result<Event, DecodeError> {
     })
 }
 
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ mod suite;
 
 use proptest::prelude::*;
 use snakepit_machine::{Body, Row, RowKey, Rows, RowsExt, Value};
+use snakepit_storage::codec::stored_event::chain;
+use snakepit_storage::tree::{Frontier, leaf_hash};
 use snakepit_storage::{
     ApplyEntry, MemoryState, Replay, ReplayError, StateStorage, StateStore, StoredEvent,
 };
@@ -50,6 +52,42 @@ fn events_and_their_chain() {
         replay.rows().head().unwrap().sessions,
         state.head().sessions
     );
+}
+
+#[test]
+fn what_a_newer_release_wrote_stays_in_chain_and_tree() {
+    let (_dir, state) = filled();
+    let mut events = state.events(0, 1_000, usize::MAX).unwrap();
+    // Field 1023 of an event, which this release does not know.
+    events[2].bytes.extend([0xf8, 0x3f, 1]);
+    let mut hash = [0; 32];
+    let mut tree = Frontier::default();
+    for event in &mut events {
+        hash = chain(&hash, &event.bytes);
+        event.hash = hash;
+        tree.push(leaf_hash(&event.bytes), |_, _| {});
+    }
+    let replay = replayed(&events);
+    assert_eq!(replay.chain_head(), hash);
+    assert_eq!(replay.tree_root(), tree.root());
+    assert_ne!(replay.tree_root(), state.tree_head().1);
+    assert_eq!(replay.rows_digest().unwrap(), state.rows_digest().unwrap());
+
+    // An event of an unknown kind cannot be folded: payload 1016, an empty message.
+    let mut replay = Replay::new();
+    let bytes = vec![8, 1, 0xc2, 0x3f, 0];
+    let unknown = StoredEvent {
+        position: 1,
+        hash: chain(&[0; 32], &bytes),
+        bytes,
+    };
+    let error = replay.feed(&unknown).unwrap_err();
+    assert!(matches!(
+        error,
+        ReplayError::Undecodable { position: 1, .. }
+    ));
+    assert!(error.to_string().contains("hint: read it with the release"));
+    assert_eq!(replay.position(), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use prost_types::Any;
 use serde_json::{Value as Json, json};
+use snakepit_machine::json;
 use snakepit_proto::values::{self, TYPE_URL_PREFIX};
 
 use crate::ClientError;
@@ -67,13 +68,18 @@ pub fn any_to_json(any: Option<&Any>, payload: &[u8]) -> Result<Json, ClientErro
         return Ok(Json::Null);
     }
     if payload.is_empty()
-        && let Ok(json) = serde_json::from_slice(&any.value)
+        && let Some(json) = read(&any.value)
     {
         return Ok(json);
     }
     let broken = |reason: String| ClientError::Other(format!("cannot read the value: {reason}"));
     let value = values::decode(any, payload).map_err(|error| broken(error.to_string()))?;
-    serde_json::from_str(&values::to_json_text(&value)).map_err(|error| broken(error.to_string()))
+    json::read(&values::to_json_text(&value)).map_err(|error| broken(error.to_string()))
+}
+
+/// Bytes as JSON, where they are some.
+pub(crate) fn read(bytes: &[u8]) -> Option<Json> {
+    json::read(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// Bytes as JSON: `{"__snakepit_bytes__": "<base64>"}`.

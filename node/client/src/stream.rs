@@ -44,7 +44,7 @@ pub struct Chunk {
 impl Chunk {
     /// What it holds, where that is JSON text.
     pub fn json(&self) -> Option<Json> {
-        serde_json::from_slice(&self.data).ok()
+        crate::json::read(&self.data)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use snakepit_client::bytes_to_json;
+use snakepit_machine::json;
 
 /// Units of durations, the longest first.
 const UNITS: &[(&str, u64)] = &[
@@ -92,7 +93,7 @@ pub(crate) fn json_pair(text: &str) -> Result<(String, Json), String> {
 
 /// JSON, or else a string.
 pub(crate) fn json_or_text(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
+    json::read(text).unwrap_or_else(|_| Json::String(text.to_owned()))
 }
 
 /// A value of a variable: JSON, or else text; always text where `type_name` is one whose values are texts.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snakepit_machine::{Answer, Body, PoolRow, PutPool, RemovePool};
+use snakepit_machine::{Answer, Body, PoolRow, PutPool, RemovePool, json};
 use snakepit_proto::cluster;
 use snakepit_storage::StateStore;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ fn merge(file: &[PoolSettings], rows: Vec<PoolRow>, labels: &Labels) -> Vec<Pool
 
 /// A definition, checked.
 fn read(name: &str, definition: &str) -> Result<PoolSettings, String> {
-    let value: serde_json::Value = serde_json::from_str(definition)
+    let value = json::read(definition)
         .map_err(|error| format!("the definition is no JSON: {error}; hint: give an object"))?;
     let serde_json::Value::Object(mut fields) = value else {
         return Err("the definition is no JSON object; hint: give its settings by name".into());
@@ -214,7 +214,7 @@ impl Node {
 
 /// The same document, compact, with its keys in order.
 fn as_given(definition: &str) -> Result<String, Failure> {
-    let value: serde_json::Value = serde_json::from_str(definition)
+    let value = json::read(definition)
         .map_err(|error| Failure::Invalid(format!("the definition is no JSON: {error}")))?;
     Ok(value.to_string())
 }

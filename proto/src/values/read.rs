@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 use prost::Message as _;
 use prost_types::Any;
 use serde_json::Value as Json;
-use snakepit_machine::{Array, Value};
+use snakepit_machine::{Array, Value, json};
 
 use super::text::{checked, is_json};
 use super::{BadValue, TYPE_URL_PREFIX, arrays};
@@ -71,7 +71,7 @@ fn from_text(name: &str, text: &str) -> Result<Value, BadValue> {
 }
 
 fn parse(name: &str, text: &str) -> Result<Json, BadValue> {
-    serde_json::from_str(text).map_err(|error| {
+    json::read(text).map_err(|error| {
         BadValue(format!(
             "the value of type {name} is not JSON: {error}; hint: send JSON text"
         ))

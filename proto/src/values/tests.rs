@@ -163,11 +163,62 @@ fn raw_lists_become_nested_lists_for_whom_takes_no_raw_arrays() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_is_refused() {
+    for (name, text, told) in [
+        (
+            "map",
+            r#"{"a": ["\ud800"]}"#,
+            r#"the string "\ud800", which"#,
+        ),
+        (
+            "map",
+            r#"{"\uDC00x": NaN}"#,
+            r#"the string "\uDC00x", which"#,
+        ),
+        (
+            "list",
+            r#"["\u0041", "\ud83dA\ude00"]"#,
+            r"the value of type list",
+        ),
+        (
+            "tensor",
+            r#"{"shape":[0],"data":[],"\ud800":1}"#,
+            "surrogate",
+        ),
+        ("string", r#""\ud800""#, "hex escape"),
+    ] {
+        let refused = read(name, text).unwrap_err();
+        assert!(refused.contains(told), "{refused}");
+        if name != "string" {
+            assert!(refused.contains("; hint: send both halves"), "{refused}");
+        }
+    }
+    for whole in [
+        r#"{"a": "\ud83d\ude00 \\ud800"}"#,
+        r#"{"\u00e9": "\\\ud83d\ude00"}"#,
+    ] {
+        assert_eq!(read("map", whole), Ok(Value::Map(whole.into())));
+    }
+}
+
+#[test]
+fn keys_that_serde_json_has_for_itself_are_keys() {
+    for key in ["Number", "RawValue"] {
+        let number = format!(r#"{{"$serde_json::private::{key}":"2"}}"#);
+        assert_eq!(read("map", &number), Ok(Value::Map(number.clone())));
+        let tensor = format!(r#"{{"shape":[{number}],"data":[1,2]}}"#);
+        assert!(read("tensor", &tensor).is_err());
+        assert!(read("embedding", &format!("[{number}]")).is_err());
+    }
+}
+
+#[test]
 fn what_is_broken_is_told() {
     for (name, text, why) in [
         ("float", "{", "not JSON"),
         ("map", "{\"a\":}", "not JSON"),
         ("string", "", "not JSON"),
+        ("string", "nul", "not JSON"),
         ("float", "1e999", "does not fit"),
         ("embedding", "[\"a\"]", "must be a list of numbers"),
         ("tensor", "{\"shape\":[1]}", "must be a tensor"),

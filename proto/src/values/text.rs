@@ -21,15 +21,46 @@ pub(super) fn checked<'a>(name: &str, text: &'a str) -> Result<Cow<'a, str>, Bad
         )));
     }
     let first = match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => return Ok(Cow::Borrowed(text)),
+        Ok(_) => return without_halves(name, text).map(|()| Cow::Borrowed(text)),
         Err(error) => error,
     };
     let marked = marked(text);
     match serde_json::from_str::<IgnoredAny>(&marked) {
-        Ok(_) => Ok(Cow::Owned(marked)),
+        Ok(_) => without_halves(name, &marked).map(|()| Cow::Owned(marked)),
         Err(_) => Err(BadValue(format!(
             "the value of type {name} is not JSON: {first}; hint: send JSON text"
         ))),
+    }
+}
+
+/// Refuse JSON with half of a surrogate pair in a string: some readers take it for a character, others refuse
+/// the whole text.
+fn without_halves(name: &str, text: &str) -> Result<(), BadValue> {
+    // All others have none, and most texts have no such escape at all.
+    if !text.contains("\\u") {
+        return Ok(());
+    }
+    let half = Outside::new(text).find_map(|part| match part {
+        // Nothing else can be wrong with it: the text is JSON.
+        Part::Inside(string) if serde_json::from_str::<String>(string).is_err() => Some(string),
+        _ => None,
+    });
+    match half {
+        None => Ok(()),
+        Some(string) => Err(BadValue(format!(
+            "the value of type {name} has half of a surrogate pair in the string {}, which is no character; \
+             hint: send both halves, or bytes",
+            cut(string)
+        ))),
+    }
+}
+
+/// Enough of a string to find it by.
+fn cut(string: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    match string.char_indices().nth(CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &string[..at]),
+        None => string.to_owned(),
     }
 }
 

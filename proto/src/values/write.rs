@@ -79,7 +79,7 @@ pub fn to_json_text(value: &Value) -> String {
 fn tensor(array: &Array) -> String {
     let dtype = match array.dtype {
         // What JSON numbers are read as without being told.
-        Dtype::Float64 | Dtype::Int64 | Dtype::Float16 => String::new(),
+        Dtype::Float64 | Dtype::Int64 => String::new(),
         dtype => format!(",\"dtype\":\"{}\"", dtype.name()),
     };
     format!(

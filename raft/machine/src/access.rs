@@ -117,7 +117,7 @@ fn parse(document: &str) -> Result<Rules, Rejection> {
             "access_control_json is not a set of rules: {reason}; hint: send {{\"write\": {{\"principals\": [\"alice\"]}}}}"
         ))
     };
-    let json: Json = serde_json::from_str(document).map_err(|error| wrong(error.to_string()))?;
+    let json: Json = crate::json::read(document).map_err(|error| wrong(error.to_string()))?;
     // serde takes a list for a struct, which nobody means here.
     let rules = json
         .as_object()

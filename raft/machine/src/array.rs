@@ -133,7 +133,6 @@ impl Array {
             }
             None | Some(Json::Null) => Dtype::Float64,
             Some(Json::String(name)) => Dtype::from_name(name)
-                .filter(|dtype| *dtype != Dtype::Float16)
                 .ok_or_else(|| format!("dtype {name} is not one that JSON can hold"))?,
             Some(_) => return Err(wrong()),
         };
@@ -202,7 +201,7 @@ fn put(dtype: Dtype, item: &Json, bytes: &mut Vec<u8>) -> Option<()> {
         }
     }
     match dtype {
-        Dtype::Float16 => return None,
+        Dtype::Float16 => bytes.extend_from_slice(&half_bits(real(item)?).to_le_bytes()),
         #[expect(clippy::cast_possible_truncation, reason = "a float32 was asked for")]
         Dtype::Float32 => bytes.extend_from_slice(&(real(item)? as f32).to_le_bytes()),
         Dtype::Float64 => bytes.extend_from_slice(&real(item)?.to_le_bytes()),
@@ -281,6 +280,34 @@ fn half(bits: u16) -> f64 {
     }
 }
 
+/// The binary16 that is nearest to a number, the even one of two; beyond the largest an infinity.
+fn half_bits(number: f64) -> u16 {
+    const SMALLEST_NORMAL: f64 = 1.0 / 16_384.0;
+    let sign = u16::from(number.is_sign_negative()) << 15;
+    let size = number.abs();
+    if size.is_nan() {
+        return 0x7e00;
+    }
+    if size >= 65_520.0 {
+        return sign | 0x7c00;
+    }
+    let exponent = if size < SMALLEST_NORMAL {
+        -14
+    } else {
+        // Of a double; a number in this range has one of 16 bits.
+        ((size.to_bits() >> 52) as i32) - 1023
+    };
+    // Whole steps between neighbours, 2048 at most; dividing by a power of two is exact.
+    let steps = (size / 2f64.powi(exponent - 10)).round_ties_even() as u16;
+    let below = if size < SMALLEST_NORMAL {
+        0
+    } else {
+        // The leading one is not stored: it is the first 1024 steps.
+        (exponent + 14) as u16
+    };
+    sign | ((below << 10) + steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +364,27 @@ mod tests {
             assert_eq!(half(bits).to_bits(), f64::to_bits(want));
         }
         assert!(half(0x7e00).is_nan());
+        for bits in 0..=u16::MAX {
+            let number = half(bits);
+            if !number.is_nan() {
+                assert_eq!(half_bits(number), bits, "{number}");
+            }
+        }
+        // Halfway between two of them the even one is nearest; a little more decides.
+        for (number, want) in [
+            (1.0 + 2f64.powi(-11), 0x3c00),
+            (1.0 + 3.0 * 2f64.powi(-11), 0x3c02),
+            (1.0 + 2f64.powi(-11) + 2f64.powi(-30), 0x3c01),
+            (2f64.powi(-25), 0x0000),
+            (-3.0 * 2f64.powi(-25), 0x8002),
+            (2f64.powi(-14) - 2f64.powi(-26), 0x0400),
+            (65_519.9, 0x7bff),
+            (65_520.0, 0x7c00),
+            (-1e300, 0xfc00),
+            (f64::NAN, 0x7e00),
+        ] {
+            assert_eq!(half_bits(number), want, "{number}");
+        }
         assert_eq!(half(0xfc00).to_bits(), f64::NEG_INFINITY.to_bits());
     }
 }

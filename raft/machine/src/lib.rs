@@ -13,6 +13,7 @@ pub mod decide;
 mod event;
 pub mod evolve;
 pub mod glob;
+pub mod json;
 mod limits;
 mod memory;
 mod overlay;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use snakepit_client::{CallRequest, StreamPosition};
+use snakepit_machine::json;
 
 use super::arguments::{duration, json_pair, pair};
 use super::error::{CliError, FAILED};
@@ -118,8 +119,14 @@ fn parameters(
 ) -> Result<BTreeMap<String, Json>, CliError> {
     let mut parameters: BTreeMap<String, Json> = match json {
         None => BTreeMap::new(),
-        Some(text) => serde_json::from_str(text)
-            .map_err(|error| CliError::usage(format!("--json takes a JSON object: {error}")))?,
+        Some(text) => match json::read(text) {
+            Ok(Json::Object(parameters)) => parameters.into_iter().collect(),
+            Ok(_) => return Err(CliError::usage("--json takes a JSON object")),
+            Err(error) => {
+                let told = format!("--json takes a JSON object: {error}");
+                return Err(CliError::usage(told));
+            }
+        },
     };
     parameters.extend(pairs);
     Ok(parameters)

@@ -1,7 +1,7 @@
 //! What an event changed, for people and for programs.
 
 use serde_json::{Value as Json, json};
-use snakepit_machine::{CallRecord, Payload, Value};
+use snakepit_machine::{CallRecord, Payload, Value, json};
 use snakepit_proto::values;
 
 use super::super::arguments::human_ms;
@@ -425,9 +425,9 @@ fn bytes_json(bytes: &[u8]) -> Json {
 }
 
 fn document(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or(Json::Null)
+    json::read(text).unwrap_or(Json::Null)
 }
 
 pub(super) fn value_json(value: &Value) -> Json {
-    serde_json::from_str(&values::to_json_text(value)).unwrap_or(Json::Null)
+    json::read(&values::to_json_text(value)).unwrap_or(Json::Null)
 }

@@ -23,6 +23,17 @@ pub(crate) fn decode(stored: &StoredEvent) -> Result<Event, CliError> {
         .map_err(|error| CliError::failed(format!("event {}: {error}", stored.position)))
 }
 
+/// Read an event of which all is to be shown.
+///
+/// # Errors
+///
+/// Where a newer release wrote it, and this one would leave something out.
+pub(crate) fn decode_whole(stored: &StoredEvent) -> Result<Event, CliError> {
+    events::check_whole(&stored.event)
+        .map_err(|error| CliError::failed(format!("event {}: {error}", stored.position)))?;
+    decode(stored)
+}
+
 /// An event as cells of a table.
 pub(crate) fn row(event: &Event) -> [String; 7] {
     [
@@ -75,22 +86,31 @@ fn cause(cause: &Cause) -> String {
     }
 }
 
-/// All there is to know of an event.
+/// All there is to know of an event, and its hash.
 pub(crate) fn json(event: &Event, hash: &[u8]) -> Json {
-    json!({
-        "position": event.position,
-        "time": time(event.time_ms),
-        "time_ms": event.time_ms,
-        "session": event.session_id,
-        "revision": event.revision,
-        "event": event.payload.name(),
-        "change": payload::json(&event.payload),
-        "principal": { "name": event.principal.name, "verified": event.principal.verified },
-        "cause": cause_json(&event.cause),
-        "raft_index": event.raft_index,
-        "raft_term": event.raft_term,
-        "hash": hex(hash),
-    })
+    let mut fields = fields(event);
+    fields.insert("hash".into(), hex(hash).into());
+    Json::Object(fields)
+}
+
+/// All there is to know of an event by itself: the fields of docs/evidence.md but `hash` and `bytes`.
+pub(super) fn fields(event: &Event) -> Map<String, Json> {
+    let principal = json!({ "name": event.principal.name, "verified": event.principal.verified });
+    let fields = [
+        ("position", event.position.into()),
+        ("time", time(event.time_ms).into()),
+        ("time_ms", event.time_ms.into()),
+        ("session", event.session_id.clone().into()),
+        ("revision", event.revision.into()),
+        ("event", event.payload.name().into()),
+        ("change", payload::json(&event.payload)),
+        ("principal", principal),
+        ("cause", cause_json(&event.cause)),
+        ("raft_index", event.raft_index.into()),
+        ("raft_term", event.raft_term.into()),
+    ];
+    let fields = fields.map(|(name, value): (_, Json)| (name.to_owned(), value));
+    fields.into_iter().collect()
 }
 
 /// What is known of a cause; what is not is left out.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 use snakepit_client::{Circuit, Client, Pool};
+use snakepit_machine::json;
 
 use super::super::error::CliError;
 use super::super::output::note;
@@ -89,12 +90,13 @@ fn merge(found: Vec<Pool>) -> Result<Vec<Gathered>, CliError> {
             .unwrap_or_default();
         let definition = match newest.definition_json.as_str() {
             "" => Map::new(),
-            text => serde_json::from_str(text).map_err(|error| {
-                CliError::failed(format!(
-                    "the settings of pool {name} cannot be read: {error}"
-                ))
-                .hint("use the release of the nodes")
-            })?,
+            text => match json::read(text) {
+                Ok(Json::Object(definition)) => definition,
+                _ => {
+                    let told = format!("the settings of pool {name} cannot be read");
+                    return Err(CliError::failed(told).hint("use the release of the nodes"));
+                }
+            },
         };
         Ok(Gathered {
             name,

@@ -82,7 +82,7 @@ pub(super) fn cause_json(cause: &ChangeCause) -> Json {
 
 /// JSON text as JSON; `null` where it is empty.
 pub(super) fn object(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or(Json::Null)
+    snakepit_machine::json::read(text).unwrap_or(Json::Null)
 }
 
 fn lock(lock: Option<&Lock>) -> Cell {

@@ -73,6 +73,14 @@ fn a_signed_checkpoint_is_what_the_standard_says() {
         Checkpoint::open(&note, &other.verifying()),
         Err(NoteError::Unsigned)
     );
+    assert_eq!(Checkpoint::read(&both), Ok(checkpoint()));
+    let more = note.replacen("\n\n", "\nmore\n\n", 1);
+    for wrong in ["", "\n\n", "a\n1\n\n\u{2014} k AAAAAAA=\n", &more] {
+        assert!(matches!(
+            Checkpoint::read(wrong),
+            Err(NoteError::Malformed(_))
+        ));
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ DTYPES: Final = {
     "bool": ("B", 1),
 }
 # What numbers in JSON are without being told.
-PLAIN_DTYPES: Final = frozenset({"float16", "float64", "int64"})
+PLAIN_DTYPES: Final = frozenset({"float64", "int64"})
 
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 

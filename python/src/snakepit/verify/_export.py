@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO, Final
 
-from . import _note
+from . import _note, _table
 from ._documents import shown
 from ._fault import Fault
 from ._key import Key
+from ._line import Batch
 from ._manifest import Manifest
 from ._note import Checkpoint
 from ._processes import read_all
@@ -112,7 +113,7 @@ class _Pass:
     def run(self) -> None:
         """Raises Fault at the first thing that is wrong."""
         self._compare_in_front()
-        size, contents = self._lines()
+        size, contents = self._rows() if self._manifest.form == "parquet" else self._lines()
         manifest = self._manifest
         if self._hash != manifest.last_hash:
             raise Fault(f"the last hash is {self._hash.hex()}, the manifest says {manifest.last_hash.hex()}")
@@ -155,14 +156,39 @@ class _Pass:
         position = manifest.first
         with closing(read_all(batches(), position, source, self._jobs)) as checked:
             for batch in checked:
-                for data, shown_hash in batch.events:
-                    self._take(position, data, shown_hash)
-                    position += 1
-                if batch.trouble is not None:
-                    raise Fault(batch.trouble, position=position)
+                position = self._take_all(position, batch)
         if self._file.read(1):
-            raise Fault(f"the file goes on behind event {manifest.last}, the last one of the manifest")
+            raise self._goes_on()
         return size, contents.digest()
+
+    def _rows(self) -> tuple[int, bytes]:
+        """The same of a table, in this process alone."""
+        manifest = self._manifest
+        contents, size = sha256(), 0
+        while data := self._file.read(BATCH_BYTES_MAX):
+            contents.update(data)
+            size += len(data)
+        self._file.seek(0)
+        position = manifest.first
+        for rows in _table.read(self._file).batches():
+            if position + len(rows) - 1 > manifest.last:
+                raise self._goes_on()
+            position = self._take_all(position, _table.check(rows, position))
+        if position <= manifest.last:
+            raise Fault("the file ends in front of it", position=position)
+        return size, contents.digest()
+
+    def _goes_on(self) -> Fault:
+        return Fault(f"the file goes on behind event {self._manifest.last}, the last one of the manifest")
+
+    def _take_all(self, position: int, batch: Batch) -> int:
+        """Events from a position on; returns the position behind them."""
+        for data, shown_hash in batch.events:
+            self._take(position, data, shown_hash)
+            position += 1
+        if batch.trouble is not None:
+            raise Fault(batch.trouble, position=position)
+        return position
 
     def _take(self, position: int, data: bytes, shown_hash: str) -> None:
         self._hash = sha256(self._hash + data).digest()

@@ -72,10 +72,11 @@ def _cloud_event(want: dict[str, object], source: str) -> dict[str, object]:
         "id": cast(bytes, want["position"]).decode(),
         "source": source,
         "type": f"snakepit.{want['event']}",
-        "time": want["time"],
         "datacontenttype": "application/json",
         "data": want,
     }
+    if want["time"]:
+        event["time"] = want["time"]
     if want["session"]:
         event["subject"] = want["session"]
     return event

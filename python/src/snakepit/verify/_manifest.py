@@ -12,7 +12,7 @@ from ._note import SIZE_MAX
 from ._text import from_hash
 
 FORMAT: Final = "snakepit-export/1"
-FORMS: Final = ("jsonl", "cloudevents")
+FORMS: Final = ("jsonl", "cloudevents", "parquet")
 FIELDS: Final = (
     "format",
     "form",

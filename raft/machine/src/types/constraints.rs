@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use num_traits::{FromPrimitive, ToPrimitive};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::Rejection;
+use crate::{Rejection, json};
 
 /// Parsed constraints.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ impl Constraints {
         if document.is_empty() {
             return Ok(Self::default());
         }
-        match serde_json::from_str(document) {
+        match json::read(document) {
             Ok(Json::Object(entries)) => Ok(Self { entries }),
             Ok(Json::Null) => Ok(Self::default()),
             Ok(_) => Err(Rejection::invalid(

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Constraints, VariableType};
-use crate::{Array, Dtype, Value};
+use crate::{Array, Dtype, Value, json};
 
 pub(super) struct Embedding;
 
@@ -17,7 +17,7 @@ impl VariableType for Embedding {
             Value::Array(array) if array.shape.len() == 1 && array.dtype != Dtype::Bool => {
                 Ok(Value::Array(array))
             }
-            Value::List(text) => match serde_json::from_str(&text) {
+            Value::List(text) => match json::read(&text) {
                 Ok(Json::Array(items)) => Array::embedding(&items).map(Value::Array),
                 _ => Err("must be a numeric list".into()),
             },

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{Constraints, VariableType};
-use crate::{Array, Value};
+use crate::{Array, Value, json};
 
 pub(super) struct Tensor;
 
@@ -15,7 +15,7 @@ impl VariableType for Tensor {
     fn coerce(&self, value: Value) -> Result<Value, String> {
         match value {
             Value::Array(array) => Ok(Value::Array(array)),
-            Value::Map(text) => match serde_json::from_str(&text) {
+            Value::Map(text) => match json::read(&text) {
                 Ok(Json::Object(document)) => Array::tensor(&document).map(Value::Array),
                 _ => Err("must be a tensor with shape and data".into()),
             },

@@ -2,36 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::super::error::CliError;
+use super::spool::beside;
 
 /// Its format.
-pub(super) const FORMAT: &str = "snakepit-export/1";
+pub(in super::super) const FORMAT: &str = "snakepit-export/1";
 
 /// See docs/evidence.md.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub format: String,
-    pub form: String,
-    pub origin: String,
-    pub first: u64,
-    pub last: u64,
-    pub count: u64,
-    pub previous_hash: String,
-    pub last_hash: String,
-    pub frontier: Vec<String>,
-    pub root: String,
-    pub bytes: u64,
-    pub sha256: String,
-    pub checkpoint: String,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in super::super) struct Manifest {
+    pub(in super::super) format: String,
+    pub(in super::super) form: String,
+    pub(in super::super) origin: String,
+    pub(in super::super) first: u64,
+    pub(in super::super) last: u64,
+    pub(in super::super) count: u64,
+    pub(in super::super) previous_hash: String,
+    pub(in super::super) last_hash: String,
+    pub(in super::super) frontier: Vec<String>,
+    pub(in super::super) root: String,
+    pub(in super::super) bytes: u64,
+    pub(in super::super) sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in super::super) checkpoint: Option<String>,
 }
 
 impl Manifest {
-    pub(super) fn path(file: &Path) -> PathBuf {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".manifest.json");
-        PathBuf::from(name)
+    /// Where that of an export is.
+    pub(in super::super) fn path(file: &Path) -> PathBuf {
+        beside(file, ".manifest.json")
     }
 
     /// Write it whole or not at all.

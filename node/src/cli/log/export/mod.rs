@@ -1,36 +1,28 @@
 //! `snakepit log export`: events for others to read, and to check; docs/evidence.md has the formats.
 
 mod file;
+mod filling;
 mod forms;
+mod heads;
 mod manifest;
 mod raw;
+mod spool;
+mod table;
 
 use std::path::PathBuf;
 
 use futures_util::StreamExt as _;
 
+pub(super) use self::forms::{Form, line, object};
+pub(super) use self::manifest::{FORMAT, Manifest};
+#[cfg(test)]
+pub(super) use self::table::Writer;
+pub(super) use self::table::{Reader, Row};
 use super::super::error::CliError;
 use super::super::globals::Context;
 use super::source;
 use super::view;
-
-/// How an event is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Form {
-    /// One JSON object a line
-    Jsonl,
-    /// One CloudEvents 1.0 object a line
-    Cloudevents,
-}
-
-impl Form {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Jsonl => "jsonl",
-            Self::Cloudevents => "cloudevents",
-        }
-    }
-}
+use crate::evidence::checkpoint::origin;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -52,20 +44,25 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
     if let Some(path) = &args.out {
         return file::run(context, &args.source, args.form, path).await;
     }
+    if args.form == Form::Parquet && args.raw.is_none() {
+        return Err(CliError::usage(
+            "Parquet can only be written to a file; hint: give --out FILE",
+        ));
+    }
     let mut events = source::events(context, &args.source)?;
     if let Some(path) = &args.raw {
         return raw::run(events, path).await;
     }
-    let cluster = match args.form {
-        Form::Jsonl => String::new(),
-        Form::Cloudevents => forms::cluster_id(context, &args.source).await?,
+    let origin = match args.form {
+        Form::Cloudevents => origin(&forms::cluster_id(context, &args.source).await?),
+        Form::Jsonl | Form::Parquet => String::new(),
     };
     while let Some(stored) = events.next().await {
         let stored = stored?;
-        let event = view::decode(&stored)?;
+        let event = view::decode_whole(&stored)?;
         context
             .output
-            .json_line(&forms::line(args.form, &cluster, &event, &stored))?;
+            .json_line(&line(args.form, &origin, &event, &stored))?;
     }
     Ok(())
 }

@@ -5,18 +5,18 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use futures_util::StreamExt as _;
-use prost::Message as _;
 
 use super::super::super::error::CliError;
 use super::super::super::output::note;
 use super::super::source::Events;
+use super::spool;
 
 pub(super) async fn run(mut events: Events, path: &Path) -> Result<(), CliError> {
     let file = File::create(path).map_err(CliError::file("make", path))?;
     let mut out = BufWriter::new(file);
     let mut count = 0_u64;
     while let Some(stored) = events.next().await {
-        let bytes = stored?.encode_length_delimited_to_vec();
+        let bytes = spool::record(&stored?);
         out.write_all(&bytes)
             .map_err(CliError::file("write", path))?;
         count += 1;

@@ -1,4 +1,4 @@
-//! `snakepit log verify`: the events of each node, folded again, must give what the node serves, and nodes
+//! The events of each node, folded again, must give what the node serves, and nodes
 //! must agree.
 
 use std::path::{Path, PathBuf};
@@ -10,50 +10,32 @@ use serde_json::json;
 use snakepit_client::{Client, EventQuery};
 use snakepit_storage::{Replay, StoredEvent};
 
-use super::super::error::{CliError, FAILED, UNAVAILABLE};
-use super::super::globals::Context;
-use super::super::output::{Cell, Tone, hex, note, short_hash};
-use super::source::{self, Events};
+use super::super::super::error::{CliError, FAILED, UNAVAILABLE};
+use super::super::super::globals::Context;
+use super::super::super::output::{Cell, Tone, hex, note, short_hash};
+use super::super::source::{self, Events};
 use crate::evidence::checkpoint::{Checkpoint, VerifyingKey};
 
 /// Time for a node to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Data directory of a stopped node, or the directory of a stopped local cluster; may be repeated
-    #[arg(long, value_name = "DIR")]
-    dir: Vec<PathBuf>,
-    /// A signed checkpoint that the logs must agree with
-    #[arg(long, value_name = "FILE", requires = "key")]
-    checkpoint: Option<PathBuf>,
-    /// The key that has signed it: its text, or a file with it
-    #[arg(long, value_name = "KEY", requires = "checkpoint")]
-    key: Option<String>,
-}
-
-impl Args {
-    /// The checkpoint, if there is one.
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, CliError> {
-        let (Some(path), Some(key)) = (&self.checkpoint, &self.key) else {
-            return Ok(None);
-        };
-        let text = match Path::new(key).exists() {
-            true => std::fs::read_to_string(key).map_err(CliError::file("read", Path::new(key)))?,
-            false => key.clone(),
-        };
-        let key = VerifyingKey::parse(text.trim()).map_err(|error| {
-            CliError::usage(format!(
-                "{text}: {error}; hint: give the key that `snakepit log checkpoint` tells"
-            ))
-        })?;
-        let note = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
-        let opened = Checkpoint::open(&note, &key);
-        opened.map(Some).map_err(|error| {
-            CliError::failed(format!("{}: {error}", path.display()))
-                .hint("take the checkpoint, and the key, from where you trust them")
-        })
-    }
+/// The checkpoint that logs are held against, if there is one.
+fn opened(path: Option<&Path>, key: Option<&VerifyingKey>) -> Result<Option<Checkpoint>, CliError> {
+    let (path, key) = match (path, key) {
+        (Some(path), Some(key)) => (path, key),
+        (None, None) => return Ok(None),
+        _ => {
+            return Err(CliError::usage(
+                "a key is of no use without what it has signed; hint: give --checkpoint FILE, or an export",
+            ));
+        }
+    };
+    let note = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
+    let opened = Checkpoint::open(&note, key);
+    opened.map(Some).map_err(|error| {
+        CliError::failed(format!("{}: {error}", path.display()))
+            .hint("take the checkpoint, and the key, from where you trust them")
+    })
 }
 
 /// What a node serves, at one position.
@@ -87,12 +69,17 @@ struct Verdict {
     unreached: bool,
 }
 
-pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> {
-    let checkpoint = args.checkpoint()?;
-    let found = if args.dir.is_empty() {
+pub(super) async fn run(
+    context: &Context,
+    dirs: &[PathBuf],
+    checkpoint: Option<&Path>,
+    key: Option<&VerifyingKey>,
+) -> Result<(), CliError> {
+    let checkpoint = opened(checkpoint, key)?;
+    let found = if dirs.is_empty() {
         online(context).await?
     } else {
-        offline(&args.dir)?
+        offline(dirs)?
     };
     let subjects = found.iter().filter_map(|found| found.as_ref().ok());
     let common = subjects

@@ -13,7 +13,9 @@ mod calls;
 mod pools;
 
 pub use bindings::{BindWorker, UnbindWorker};
-pub use calls::{CALL_OUTCOMES, CallChunks, CallEnd, CallRecord, CallStart, RecordCalls};
+pub use calls::{
+    CALL_OUTCOMES, CallChunks, CallEnd, CallRead, CallReads, CallRecord, CallStart, RecordCalls,
+};
 pub use pools::{PutPool, RemovePool};
 
 /// What one Raft log entry holds: commands, stamped by the leader that proposed them.

@@ -9,7 +9,7 @@ use crate::traits::{EntryId, MembershipRecord, VoteRecord};
 use crate::tree::{Frontier, Hash, Place, leaf_hash};
 
 /// The format of a whole RocksDB instance: which columns it has and what is in them. One byte.
-pub(crate) const FORMAT: u8 = 4;
+pub(crate) const FORMAT: u8 = 5;
 
 /// Key of [`FORMAT`].
 pub(crate) const FORMAT_KEY: &[u8] = b"format";

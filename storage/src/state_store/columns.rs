@@ -155,7 +155,7 @@ mod tests {
         drop(db);
         let error = StateDb::open_read_only(dir.path()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let told = "the state has format version 3, this build knows 4; hint: run the release that wrote it";
+        let told = "the state has format version 4, this build knows 5; hint: run the release that wrote it";
         assert!(error.to_string().contains(told), "{error}");
     }
 }

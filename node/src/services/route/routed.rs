@@ -1,5 +1,6 @@
 //! A call that was taken, and has not yet been sent anywhere.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snakepit_machine::{ID_BYTES_MAX, POOL_NAME_BYTES_MAX};
@@ -7,7 +8,7 @@ use snakepit_proto::bridge::ExecuteToolRequest;
 use snakepit_proto::{headers, peer};
 use tonic::metadata::MetadataMap;
 
-use crate::pool::ToolCall;
+use crate::pool::{Reads, ToolCall};
 use crate::services::{Ask, Failure, Node};
 use crate::telemetry::trace::{RequestSpan, SpanKind, keys};
 
@@ -40,6 +41,8 @@ pub(in super::super) struct Routed {
     pub(super) worker: String,
     /// A repeated call with it gets the recorded result; empty: none.
     pub(super) idempotency_key: String,
+    /// Where what it reads is noted; none where nobody journals that.
+    pub(super) reads: Option<Arc<Reads>>,
 }
 
 impl Routed {
@@ -86,6 +89,7 @@ impl Routed {
             pool,
             worker: String::new(),
             idempotency_key,
+            reads: None,
             request,
         };
         if call.correlation_id.is_empty() {
@@ -117,6 +121,7 @@ impl Routed {
             worker: call.worker,
             // The node that took the call sees to that.
             idempotency_key: String::new(),
+            reads: call.note_reads.then(Arc::default),
         })
     }
 
@@ -140,6 +145,7 @@ impl Routed {
             traceparent: self.traceparent,
             pool: self.pool,
             worker: self.worker,
+            note_reads: self.reads.is_some(),
         }
     }
 
@@ -178,6 +184,7 @@ impl Routed {
             idempotent,
             pool: self.pool,
             worker: self.worker,
+            reads: self.reads,
         }
     }
 

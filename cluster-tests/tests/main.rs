@@ -5,6 +5,7 @@
 mod access;
 mod affinity;
 mod audit;
+mod call_replay;
 mod command_line;
 mod copies;
 mod crashes;

@@ -6,6 +6,7 @@ mod access;
 mod affinity;
 mod archive;
 mod audit;
+mod call_replay;
 mod command_line;
 mod copies;
 mod crashes;

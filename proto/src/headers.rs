@@ -18,6 +18,8 @@ pub const DONE: &str = "x-snakepit-done";
 pub const IDEMPOTENCY_KEY: &str = "x-snakepit-idempotency-key";
 /// On callbacks of a worker: the token of the call that makes them.
 pub const CALL_TOKEN: &str = "x-snakepit-call-token";
+/// On errors between nodes: what the call had read, an encoded `snakepit.peer.v1.CallReads`.
+pub const CALL_READS: &str = "x-snakepit-call-reads-bin";
 /// Follows one piece of work through all hops.
 pub const CORRELATION_ID: &str = "x-snakepit-correlation-id";
 /// On writes: the optimization that holds the variables' locks.

@@ -314,11 +314,14 @@ KINDS = [
                 queued_us=2,
                 chunks=3,
                 attempts=4,
+                reads=[pb.CallRead(session_id="s", name="x", version=2**64 - 1), pb.CallRead()],
+                reads_left_out=5,
             )
         },
         '{"of_session":"s","call_id":"c","pool":"p","tool":"t","worker":"w","node":1,"outcome":"raised",'
         '"error_type":"ValueError","result":null,"result_digest":"","duration_us":1,"queued_us":2,"chunks":3,'
-        '"attempts":4,"idempotency_key":""}',
+        '"attempts":4,"idempotency_key":"","reads":[{"session_id":"s","name":"x","version":18446744073709551615},'
+        '{"session_id":"","name":"","version":0}],"reads_left_out":5}',
         {"answer": pb.Answer(call_ended=pb.CallEndedAnswer(outcome="raised", result=b"\xff", position=1))},
     ),
     Sample(
@@ -350,6 +353,7 @@ KINDS = [
                         started_ms=1_700_000_000_123,
                         duration_us=1,
                         queued_us=2,
+                        reads=[pb.CallRead(session_id="s", name="x", version=1)],
                     ),
                     pb.CallRecord(),
                 ]
@@ -358,9 +362,9 @@ KINDS = [
         f'{{"calls":[{{"call_id":"c","session_id":"s","pool":"p","tool":"t","tool_version":"1","worker":"w","node":1,'
         f'"principal":"ada","request_id":"r","outcome":"ok","error_type":"","arguments_digest":"{DIGEST.hex()}",'
         f'"result_digest":"","started":"2023-11-14T22:13:20.123Z","started_ms":1700000000123,"duration_us":1,'
-        f'"queued_us":2}},{{"call_id":"","session_id":"","pool":"","tool":"","tool_version":"","worker":"","node":0,'
+        f'"queued_us":2,"reads":[{{"session_id":"s","name":"x","version":1}}],"reads_left_out":0}},{{"call_id":"","session_id":"","pool":"","tool":"","tool_version":"","worker":"","node":0,'
         f'"principal":"","request_id":"","outcome":"","error_type":"","arguments_digest":"","result_digest":"",'
-        f'"started":"","started_ms":0,"duration_us":0,"queued_us":0}}]}}',
+        f'"started":"","started_ms":0,"duration_us":0,"queued_us":0,"reads":[],"reads_left_out":0}}]}}',
         {"session_id": "", "revision": 0},
     ),
     Sample(

@@ -26,6 +26,7 @@ mod optimization;
 mod options;
 mod pool;
 mod program;
+mod recorded;
 mod session;
 mod stream;
 mod subject;
@@ -51,6 +52,9 @@ pub use json::{any_from_json, any_to_json, bytes_to_json, type_name_of};
 pub use optimization::{Lock, Optimization, Optimizing, Stopped};
 pub use options::{ClientOptions, Consistency, RequestIds};
 pub use program::{Program, PutProgram};
+pub use recorded::{
+    ExecuteToolRequest, ExecuteToolResponse, RecordedStream, StreamFailure, ToolChunk,
+};
 pub use session::{NewSession, Session, SessionQuery};
 pub use stream::{Chunk, ChunkStream};
 pub use subject::{EraseSubjectResponse, Subject};

@@ -186,6 +186,9 @@ mod tests {
             "snakepit tool show add",
             "snakepit call count to=3 --stream --pool a --idempotent",
             "snakepit call count --resume c-1 --from 4",
+            "snakepit call replay c-1 c-2 --pool a",
+            "snakepit call replay --tool t --session s --since 2026-11-26T12:00:00Z --limit 3 --dry-run",
+            "snakepit call -- replay",
             "snakepit gen adapter mine --kind bridge --dir d",
             "snakepit doctor --python p --adapter a --dir d",
         ] {
@@ -199,6 +202,11 @@ mod tests {
             "snakepit worker restart w-1 --all",
             "snakepit worker restart --pool a --all",
             "snakepit worker kill",
+            "snakepit call",
+            "snakepit call replay",
+            "snakepit call replay c-1 --tool t",
+            "snakepit call replay --tool t --limit 0",
+            "snakepit call replay --tool t --since yesterday",
             "snakepit call count --from 4",
             "snakepit gen adapter mine --kind x",
         ] {

@@ -183,6 +183,7 @@ fn ticket(
         worker_id: String::new(),
         session_id: call.session_id.clone(),
         principal: call.principal.clone(),
+        reads: call.reads,
     };
     let message = wire::Call {
         sequence: key,

@@ -1,11 +1,14 @@
 //! What goes into a call, and what comes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use prost_types::Any;
-use snakepit_proto::bridge::ToolError;
+use snakepit_proto::bridge::{ToolError, Variable};
+
+use super::reads::Reads;
 
 /// A tool's call.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ pub struct ToolCall {
     pub or_back: bool,
     /// It may be given back while it waits, to run on another node. Streams never are.
     pub movable: bool,
+    /// Where what it reads is noted; none where nobody journals that.
+    pub reads: Option<Arc<Reads>>,
 }
 
 /// A call's end, a Python exception included.
@@ -66,7 +71,7 @@ pub struct CallOutcome {
 }
 
 /// A call that runs now, as its state callbacks need it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct CallContext {
     /// Names the call in the cluster.
     pub call_id: String,
@@ -78,6 +83,23 @@ pub struct CallContext {
     pub session_id: String,
     /// Who calls.
     pub principal: String,
+    /// Where what it reads is noted; none where nobody journals that.
+    pub reads: Option<Arc<Reads>>,
+}
+
+impl CallContext {
+    /// Note that the call was given a version of a variable, where its pool journals that.
+    pub fn note_read(&self, session_id: &str, name: &str, version: u64) {
+        if let Some(reads) = &self.reads {
+            reads.note(session_id, name, version);
+        }
+    }
+
+    /// As [`Self::note_read`], of a variable as callers are shown it.
+    pub fn note_shown(&self, session_id: &str, variable: &Variable) {
+        let version = u64::try_from(variable.version).unwrap_or(0);
+        self.note_read(session_id, &variable.name, version);
+    }
 }
 
 /// One pool's part in the node's readiness.

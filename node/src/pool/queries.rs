@@ -34,10 +34,11 @@ impl Pools {
             .any(|kept| kept.pool.marked_idempotent(tool))
     }
 
-    /// The version that a tool's author gave it, in its metadata.
-    pub fn tool_version(&self, tool: &str) -> Option<String> {
+    /// The version that a tool's author gave it, in its metadata: in the pool that is named, else in any.
+    pub fn tool_version(&self, tool: &str, named: &str) -> Option<String> {
         let kept = self.kept();
-        kept.iter().find_map(|kept| {
+        let fits = |kept: &&Kept| named.is_empty() || kept.pool.name() == named;
+        kept.iter().filter(fits).find_map(|kept| {
             let state = kept.pool.state();
             let spec = state.specs().find(|spec| spec.name == tool)?;
             spec.metadata.get("version").cloned()

@@ -108,6 +108,7 @@ impl Stream for CallStream {
                     metadata: chunk.metadata,
                     number,
                     call_id: self.call_id.clone(),
+                    call_reads: Default::default(),
                 })
             }
             Some(Err(error)) => {

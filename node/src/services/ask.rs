@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit_machine::{ID_BYTES_MAX, Origin, Principal};
+use snakepit_proto::bridge::Variable;
 use snakepit_proto::headers;
 use snakepit_proto::values::Arrays;
 use snakepit_raft::Consistency;
@@ -122,6 +123,20 @@ impl Node {
 }
 
 impl Ask {
+    /// As [`CallContext::note_read`], where a call asks.
+    pub(super) fn note_read(&self, session_id: &str, name: &str, version: u64) {
+        if let Some(call) = &self.call {
+            call.note_read(session_id, name, version);
+        }
+    }
+
+    /// As [`CallContext::note_shown`], where a call asks.
+    pub(super) fn note_shown(&self, session_id: &str, variable: &Variable) {
+        if let Some(call) = &self.call {
+            call.note_shown(session_id, variable);
+        }
+    }
+
     /// How rows are shown to the caller, at a time.
     pub(super) fn look(&self, now_ms: u64) -> Look {
         Look {

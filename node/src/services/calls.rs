@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::Node;
 use super::bridge::Answers;
-use super::route::Routed;
+use super::route::{Routed, send_reads, send_reads_behind};
 
 /// Serves [`calls_server::Calls`].
 #[derive(Clone, Debug)]
@@ -20,14 +20,13 @@ impl calls_server::Calls for CallService {
         &self,
         request: Request<peer::RoutedCall>,
     ) -> Result<Response<ExecuteToolResponse>, Status> {
-        let run = async {
-            self.0
-                .run_here(Routed::from_peer(request.into_inner())?)
-                .await
-        };
-        run.await
-            .map(Response::new)
-            .map_err(|failure| self.0.status(failure))
+        let call = Routed::from_peer(request.into_inner());
+        let call = call.map_err(|failure| self.0.status(failure))?;
+        let reads = call.reads();
+        let answered = self.0.run_here(call).await;
+        let mut answered = answered.map_err(|failure| self.0.status(failure));
+        send_reads(reads.as_ref(), &mut answered);
+        answered.map(Response::new)
     }
 
     type ExecuteStreamStream = Answers<ToolChunk>;
@@ -37,9 +36,10 @@ impl calls_server::Calls for CallService {
         request: Request<peer::RoutedCall>,
     ) -> Result<Response<Self::ExecuteStreamStream>, Status> {
         let run = async {
-            self.0
-                .stream_here(Routed::from_peer(request.into_inner())?)
-                .await
+            let call = Routed::from_peer(request.into_inner())?;
+            let reads = call.reads();
+            let chunks = self.0.stream_here(call).await?;
+            Ok(send_reads_behind(reads, chunks))
         };
         run.await
             .map(Response::new)

@@ -272,6 +272,18 @@ impl Peers {
         })
     }
 
+    /// The version that a tool's author gave it: in the pool that is named, else in any.
+    pub fn tool_version(&self, tool: &str, named: &str) -> Option<String> {
+        self.peers.values().find_map(|peer| {
+            let seen = peer.seen();
+            let pools = seen.as_ref()?.pools.iter();
+            let pools = pools.filter(|pool| named.is_empty() || pool.name == named);
+            let mut specs = pools.flat_map(|pool| &pool.tools);
+            let spec = specs.find(|spec| spec.name == tool)?;
+            spec.metadata.get("version").cloned()
+        })
+    }
+
     /// Whether a tool's author says that it may run twice.
     pub fn marked_idempotent(&self, tool: &str) -> bool {
         self.tools().iter().any(|(_, spec)| {

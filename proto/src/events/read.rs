@@ -2,8 +2,8 @@
 
 use num_bigint::BigInt;
 use snakepit_machine::{
-    Answer, Array, CallRecord, Dtype, Past, Payload, Rejection, RejectionKind, Sealed,
-    SessionConfig, Value,
+    Answer, Array, CallRead, CallReads, CallRecord, Dtype, Past, Payload, Rejection, RejectionKind,
+    Sealed, SessionConfig, Value,
 };
 
 use super::DecodeError;
@@ -180,6 +180,7 @@ pub(super) fn payload(payload: event::Payload) -> Result<Payload, DecodeError> {
             chunks: body.chunks,
             attempts: body.attempts,
             idempotency_key: body.idempotency_key,
+            reads: machine_reads(body.reads, body.reads_left_out),
         },
         Stored::CallChunksPut(body) => Payload::CallChunksPut {
             of_session: body.of_session,
@@ -219,6 +220,19 @@ fn machine_call(call: stored::CallRecord) -> CallRecord {
         started_ms: call.started_ms,
         duration_us: call.duration_us,
         queued_us: call.queued_us,
+        reads: machine_reads(call.reads, call.reads_left_out),
+    }
+}
+
+fn machine_reads(reads: Vec<stored::CallRead>, left_out: u64) -> CallReads {
+    let noted = reads.into_iter().map(|read| CallRead {
+        session_id: read.session_id,
+        name: read.name,
+        version: read.version,
+    });
+    CallReads {
+        noted: noted.collect(),
+        left_out,
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use snakepit_machine::{
-    Answer, Array, CallRecord, Cause, Dtype, Event, Past, Payload, Principal, Rejection, Sealed,
-    SessionConfig, Value,
+    Answer, Array, CallRead, CallReads, CallRecord, Cause, Dtype, Event, Past, Payload, Principal,
+    Rejection, Sealed, SessionConfig, Value,
 };
 
 use super::{decode, encode};
@@ -215,10 +215,22 @@ fn names() -> impl Strategy<Value = [String; 9]> {
     [(); 9].map(|()| ".{0,8}")
 }
 
+fn call_reads() -> impl Strategy<Value = CallReads> {
+    let read =
+        (".{0,8}", ".{0,8}", any::<u64>()).prop_map(|(session_id, name, version)| CallRead {
+            session_id,
+            name,
+            version,
+        });
+    (proptest::collection::vec(read, 0..3), any::<u64>())
+        .prop_map(|(noted, left_out)| CallReads { noted, left_out })
+}
+
 fn call_record() -> impl Strategy<Value = CallRecord> {
     let digests = any::<[Vec<u8>; 2]>();
-    (names(), ".{0,8}", digests, any::<[u64; 4]>()).prop_map(
-        |(names, error_type, [arguments_digest, result_digest], numbers)| {
+    let numbers = any::<[u64; 4]>();
+    (names(), ".{0,8}", digests, numbers, call_reads()).prop_map(
+        |(names, error_type, [arguments_digest, result_digest], numbers, reads)| {
             let [
                 call_id,
                 session_id,
@@ -248,6 +260,7 @@ fn call_record() -> impl Strategy<Value = CallRecord> {
                 started_ms,
                 duration_us,
                 queued_us,
+                reads,
             }
         },
     )
@@ -281,39 +294,47 @@ fn of_calls() -> impl Strategy<Value = Payload> {
                 }
             }
         ),
-        (names(), bytes(), any::<[u64; 4]>(), any::<u32>()).prop_map(
-            |(names, [result, result_digest], numbers, attempts)| {
-                let [
-                    of_session,
-                    call_id,
-                    pool,
-                    tool,
-                    worker,
-                    outcome,
-                    error_type,
-                    idempotency_key,
-                    _,
-                ] = names;
-                let [node, duration_us, queued_us, chunks] = numbers;
-                Payload::CallEnded {
-                    of_session,
-                    call_id,
-                    pool,
-                    tool,
-                    worker,
-                    node,
-                    outcome,
-                    error_type,
-                    result,
-                    result_digest,
-                    duration_us,
-                    queued_us,
-                    chunks,
-                    attempts,
-                    idempotency_key,
+        (
+            names(),
+            bytes(),
+            any::<[u64; 4]>(),
+            any::<u32>(),
+            call_reads()
+        )
+            .prop_map(
+                |(names, [result, result_digest], numbers, attempts, reads)| {
+                    let [
+                        of_session,
+                        call_id,
+                        pool,
+                        tool,
+                        worker,
+                        outcome,
+                        error_type,
+                        idempotency_key,
+                        _,
+                    ] = names;
+                    let [node, duration_us, queued_us, chunks] = numbers;
+                    Payload::CallEnded {
+                        of_session,
+                        call_id,
+                        pool,
+                        tool,
+                        worker,
+                        node,
+                        outcome,
+                        error_type,
+                        result,
+                        result_digest,
+                        duration_us,
+                        queued_us,
+                        chunks,
+                        attempts,
+                        idempotency_key,
+                        reads,
+                    }
                 }
-            }
-        ),
+            ),
         (names(), any::<(u64, u64)>(), any::<Vec<Vec<u8>>>()).prop_map(
             |([of_session, call_id, ..], (batch, first), chunks)| Payload::CallChunksPut {
                 of_session,

@@ -1,6 +1,6 @@
 //! From the machine's form to the stored one.
 
-use snakepit_machine::{Answer, CallRecord, Past, Payload, Value};
+use snakepit_machine::{Answer, CallRead, CallRecord, Past, Payload, Value};
 
 use crate::stored::{self, answer, event, value};
 
@@ -252,6 +252,7 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             chunks,
             attempts,
             idempotency_key,
+            reads,
         } => Stored::CallEnded(stored::CallEnded {
             of_session,
             call_id,
@@ -268,6 +269,8 @@ pub(super) fn payload(payload: &Payload) -> event::Payload {
             chunks,
             attempts,
             idempotency_key,
+            reads: reads.noted.into_iter().map(stored_read).collect(),
+            reads_left_out: reads.left_out,
         }),
         Payload::CallChunksPut {
             of_session,
@@ -314,6 +317,16 @@ fn stored_call(call: CallRecord) -> stored::CallRecord {
         started_ms: call.started_ms,
         duration_us: call.duration_us,
         queued_us: call.queued_us,
+        reads: call.reads.noted.into_iter().map(stored_read).collect(),
+        reads_left_out: call.reads.left_out,
+    }
+}
+
+fn stored_read(read: CallRead) -> stored::CallRead {
+    stored::CallRead {
+        session_id: read.session_id,
+        name: read.name,
+        version: read.version,
     }
 }
 

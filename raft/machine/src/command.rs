@@ -15,7 +15,9 @@ mod pools;
 mod subjects;
 
 pub use bindings::{BindWorker, UnbindWorker};
-pub use calls::{CALL_OUTCOMES, CallChunks, CallEnd, CallRecord, CallStart, RecordCalls};
+pub use calls::{
+    CALL_OUTCOMES, CallChunks, CallEnd, CallRead, CallReads, CallRecord, CallStart, RecordCalls,
+};
 pub use log::ArchiveEvents;
 pub use pools::{PutPool, RemovePool};
 pub use subjects::{EraseSubject, PutSubject};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::row::SessionConfig;
-use crate::{Answer, CallRecord, Value};
+use crate::{Answer, CallReads, CallRecord, Value};
 
 /// One change, with who made it and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -331,6 +331,8 @@ pub enum Payload {
         attempts: u32,
         /// As when it started.
         idempotency_key: String,
+        /// What it had read of variables.
+        reads: CallReads,
     },
     /// A call's stream went on.
     CallChunksPut {

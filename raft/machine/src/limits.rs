@@ -34,6 +34,10 @@ pub const SEALED_EXTRA_BYTES: u64 = 128;
 pub const KEY_ID_BYTES: usize = 32;
 /// Calls that one record may hold.
 pub const RECORDED_CALLS_MAX: usize = 1_024;
+/// Versions of variables that are noted as read by one call.
+pub const CALL_READS_MAX: usize = 256;
+/// Reads that the calls of one record may have together.
+pub const RECORDED_READS_MAX: usize = 8_192;
 /// Chunks of a call that are put at once.
 pub const CHUNKS_PER_BATCH_MAX: usize = 1_024;
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::error::CodecError;
 
 /// The version that this build writes and reads.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 /// Bytes in front of the body.
 pub(crate) const HEADER_BYTES: usize = 6;
 /// Largest body, and the most that decoding one may allocate, in bytes.

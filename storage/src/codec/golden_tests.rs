@@ -76,6 +76,18 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
+fn reads() -> CallReads {
+    let read = |name: &str, version: u64| CallRead {
+        session_id: "session-1".into(),
+        name: name.into(),
+        version,
+    };
+    CallReads {
+        noted: vec![read("x", 3), read("y", 1)],
+        left_out: 7,
+    }
+}
+
 pub(super) fn commands() -> Vec<(&'static str, Command)> {
     let session_id = || "session-1".to_owned();
     let bodies = vec![
@@ -406,6 +418,7 @@ fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
                 chunks: 5,
                 attempts: 2,
                 idempotency_key: "key-1".into(),
+                reads: reads(),
             }),
         ),
         (
@@ -439,6 +452,7 @@ fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
                     started_ms: 1_700_000_000_000,
                     duration_us: 70_000,
                     queued_us: 300,
+                    reads: reads(),
                 }],
             }),
         ),

@@ -1,5 +1,6 @@
 //! `snakepit call`: call a tool.
 
+mod replay;
 mod stream;
 mod told;
 
@@ -16,9 +17,13 @@ use super::globals::Context;
 use super::output::note;
 
 #[derive(Debug, clap::Args)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Args {
-    /// The tool
-    tool: String,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// The tool; one called "replay" is named behind "--"
+    #[arg(required = true)]
+    tool: Option<String>,
     /// Its parameters; values are JSON, or else text
     #[arg(value_parser = json_pair, value_name = "KEY=VALUE")]
     parameters: Vec<(String, Json)>,
@@ -63,8 +68,22 @@ pub(crate) struct Args {
     verbose: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Run recorded calls again against today's tools, and tell what is another now
+    Replay(replay::Args),
+}
+
 /// Call it; its result goes to standard output, its exception to standard error.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    if let Some(Verb::Replay(replay)) = &args.verb {
+        if let Some(tool) = &args.tool {
+            return Err(CliError::usage(format!(
+                "both tool {tool} and replay are given; hint: leave out one of them"
+            )));
+        }
+        return replay::run(context, replay).await;
+    }
     let (verbose, output) = (args.verbose, args.verbose || args.output_of_tool);
     let streams = args.stream || args.resume.is_some();
     let request = request(args)?;
@@ -99,7 +118,7 @@ fn request(args: Args) -> Result<CallRequest, CliError> {
     let number = args.from;
     Ok(CallRequest {
         parameters: parameters(args.json.as_deref(), args.parameters)?,
-        tool: args.tool,
+        tool: args.tool.unwrap_or_default(),
         session: args.session.unwrap_or_default(),
         metadata: args.meta.into_iter().collect(),
         deadline: args.deadline,

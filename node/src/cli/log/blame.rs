@@ -1,13 +1,15 @@
-//! `snakepit log blame` and `snakepit var blame`: who wrote a value, when, through which call, from what.
+//! `snakepit log blame` and `snakepit var blame`: who wrote a value, when, through which call, from what, and
+//! what the call had read.
 
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
 use snakepit_client::{Client, EventFilter, EventQuery};
-use snakepit_machine::{Event, Payload};
+use snakepit_machine::{CallReads, Event, Payload};
 
 use super::super::error::CliError;
 use super::super::globals::Context;
 use super::super::output::{Cell, cut, hex, short_hash, text_or_none, time};
+use super::reads::{self, Values};
 use super::{source, view};
 
 const VALUE_CHARS: usize = 40;
@@ -51,6 +53,9 @@ struct Call {
     arguments_digest: Vec<u8>,
     worker: String,
     worker_node: u64,
+    reads: CallReads,
+    /// Position of the event that tells of its end; 0 where none does.
+    journaled: u64,
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> {
@@ -68,13 +73,17 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         )));
     }
     let (mut rows, mut json) = (Vec::new(), Vec::new());
+    let mut values = Values::new(&client);
     for event in &writes {
         let call = match event.cause.call_id.as_str() {
             "" => Call::default(),
             id => call(&client, id).await?,
         };
         rows.push(row(event, &call));
-        json.push(as_json(event, &call));
+        if context.output.is_json() {
+            let reads = values.of(&call.reads, event.position, call.journaled);
+            json.push(as_json(event, &call, reads.await?));
+        }
     }
     let headers = [
         "variable",
@@ -87,6 +96,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         "node",
         "call",
         "arguments",
+        "read",
     ];
     context.output.table(&headers, rows, &json)
 }
@@ -148,7 +158,8 @@ async fn call(client: &Client, call_id: &str) -> Result<Call, CliError> {
     let mut events = source::online(client.read_events(query));
     let mut call = Call::default();
     while let Some(stored) = events.next().await {
-        match view::decode(&stored?)?.payload {
+        let event = view::decode(&stored?)?;
+        match event.payload {
             Payload::CallStarted {
                 pool,
                 tool_version,
@@ -159,9 +170,16 @@ async fn call(client: &Client, call_id: &str) -> Result<Call, CliError> {
                 call.tool_version = tool_version;
                 call.arguments_digest = arguments_digest;
             }
-            Payload::CallEnded { worker, node, .. } => {
+            Payload::CallEnded {
+                worker,
+                node,
+                reads,
+                ..
+            } => {
                 call.worker = worker;
                 call.worker_node = node;
+                call.reads = reads;
+                call.journaled = event.position;
             }
             Payload::CallsRecorded { calls } => {
                 if let Some(record) = calls.into_iter().find(|record| record.call_id == call_id) {
@@ -171,6 +189,8 @@ async fn call(client: &Client, call_id: &str) -> Result<Call, CliError> {
                         arguments_digest: record.arguments_digest,
                         worker: record.worker,
                         worker_node: record.node,
+                        reads: record.reads,
+                        journaled: event.position,
                     };
                 }
             }
@@ -214,10 +234,11 @@ fn row(event: &Event, call: &Call) -> Vec<Cell> {
         Cell::number(event.cause.node),
         text_or_none(&event.cause.call_id),
         digest,
+        text_or_none(&reads::short(&call.reads, &event.session_id)),
     ]
 }
 
-fn as_json(event: &Event, call: &Call) -> Json {
+fn as_json(event: &Event, call: &Call, reads: Vec<Json>) -> Json {
     let (name, version) = written(&event.payload);
     json!({
         "variable": name,
@@ -237,5 +258,7 @@ fn as_json(event: &Event, call: &Call) -> Json {
         "call": event.cause.call_id,
         "pool": call.pool,
         "arguments_digest": hex(&call.arguments_digest),
+        "reads": reads,
+        "reads_left_out": call.reads.left_out,
     })
 }

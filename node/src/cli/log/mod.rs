@@ -7,18 +7,19 @@ pub(super) mod columns;
 mod export;
 mod filters;
 mod moment;
-mod payload;
+pub(super) mod payload;
 mod prove;
+mod reads;
 mod replay;
-mod source;
+pub(super) mod source;
 mod state;
 mod tail;
 mod verify;
-mod view;
+pub(super) mod view;
 
 use clap::Subcommand;
 
-pub(super) use self::moment::At;
+pub(super) use self::moment::{At, time_ms};
 use super::error::CliError;
 use super::globals::Context;
 

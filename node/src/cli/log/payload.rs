@@ -1,7 +1,7 @@
 //! What an event changed, for people and for programs.
 
 use serde_json::{Value as Json, json};
-use snakepit_machine::{CallRecord, Payload, Value, json};
+use snakepit_machine::{CallRead, CallReads, CallRecord, Payload, Value, json};
 use snakepit_proto::values;
 
 use super::super::arguments::human_ms;
@@ -354,6 +354,7 @@ pub(super) fn json(payload: &Payload) -> Json {
             chunks,
             attempts,
             idempotency_key,
+            reads,
         } => json!({
             "of_session": of_session,
             "call_id": call_id,
@@ -370,6 +371,8 @@ pub(super) fn json(payload: &Payload) -> Json {
             "chunks": chunks,
             "attempts": attempts,
             "idempotency_key": idempotency_key,
+            "reads": reads_json(reads),
+            "reads_left_out": reads.left_out,
         }),
         Payload::CallChunksPut {
             of_session,
@@ -409,7 +412,20 @@ fn call_json(call: &CallRecord) -> Json {
         "started_ms": call.started_ms,
         "duration_us": call.duration_us,
         "queued_us": call.queued_us,
+        "reads": reads_json(&call.reads),
+        "reads_left_out": call.reads.left_out,
     })
+}
+
+fn reads_json(reads: &CallReads) -> Json {
+    let read = |read: &CallRead| {
+        json!({
+            "session_id": read.session_id,
+            "name": read.name,
+            "version": read.version,
+        })
+    };
+    reads.noted.iter().map(read).collect()
 }
 
 /// Nothing where it was not journaled.
@@ -428,6 +444,6 @@ fn document(text: &str) -> Json {
     json::read(text).unwrap_or(Json::Null)
 }
 
-pub(super) fn value_json(value: &Value) -> Json {
+pub(crate) fn value_json(value: &Value) -> Json {
     json::read(&values::to_json_text(value)).unwrap_or(Json::Null)
 }

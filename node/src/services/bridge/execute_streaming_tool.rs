@@ -12,8 +12,10 @@ pub(super) async fn answer(
     node: Arc<Node>,
     ask: Ask,
     metadata: MetadataMap,
-    request: ExecuteToolRequest,
+    mut request: ExecuteToolRequest,
 ) -> Result<Response<Answers<ToolChunk>>, Failure> {
+    // The log tells by it how the tool was called.
+    request.stream = true;
     let call = Routed::take(&node, &ask, &metadata, request).await?;
     Ok(Response::new(node.route_stream(call).await?))
 }

@@ -12,8 +12,10 @@ pub(super) async fn answer(
     node: Arc<Node>,
     ask: Ask,
     metadata: MetadataMap,
-    request: ExecuteToolRequest,
+    mut request: ExecuteToolRequest,
 ) -> Result<Response<ExecuteToolResponse>, Failure> {
+    // The log tells by it how the tool was called.
+    request.stream = false;
     let call = Routed::take(&node, &ask, &metadata, request).await?;
     let answered = node.route(call).await?;
     let answered = node.for_caller(answered, ask.arrays).await;

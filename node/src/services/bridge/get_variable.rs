@@ -27,6 +27,7 @@ pub(super) async fn answer(
         wire::variable(&session_id, row, look)
     });
     let (index, variable) = read.await?;
+    ask.note_shown(&id, &variable);
     Ok(wire::at_index(
         index,
         GetVariableResponse {

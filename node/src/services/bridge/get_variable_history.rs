@@ -63,12 +63,16 @@ pub(super) async fn answer(
         let entries = versions
             .into_iter()
             .map(|version| entry(&session_id, &row, version, look));
-        Ok(GetVariableHistoryResponse {
+        let response = GetVariableHistoryResponse {
             entries: entries.collect::<Result<_, _>>()?,
             next_before_version,
-        })
+        };
+        Ok((row.name, response))
     });
-    let (index, response) = read.await?;
+    let (index, (name, response)) = read.await?;
+    for entry in &response.entries {
+        ask.note_read(&id, &name, u64::try_from(entry.version).unwrap_or(0));
+    }
     Ok(wire::at_index(index, response))
 }
 

@@ -50,5 +50,8 @@ pub(super) async fn answer(
         })
     });
     let (index, response) = read.await?;
+    for variable in response.variables.values() {
+        ask.note_shown(&id, variable);
+    }
     Ok(wire::at_index(index, response))
 }

@@ -57,6 +57,9 @@ pub(super) async fn answer(
         Ok((variables, next))
     });
     let (index, (variables, next_page_token)) = read.await?;
+    for variable in &variables {
+        ask.note_shown(&id, variable);
+    }
     Ok(wire::at_index(
         index,
         ListVariablesResponse {

@@ -90,6 +90,7 @@ impl Node {
             queued_us: outcome.queued_us,
             recorded: false,
             attempts: 1,
+            call_reads: Default::default(),
         }
     }
 }

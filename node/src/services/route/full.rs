@@ -25,9 +25,10 @@ impl Node {
     /// Run a call where there is room for it, with what its pool's journal asks for.
     pub(in super::super) async fn route(
         self: &Arc<Self>,
-        call: Routed,
+        mut call: Routed,
     ) -> Result<ExecuteToolResponse, Failure> {
         let journal = self.journal_of(&call);
+        call.note_reads(journal);
         if !call.idempotency_key.is_empty() {
             return Box::pin(self.once(call, journal)).await;
         }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
 use snakepit_machine::{
-    Answer, Body, CallEnd, CallRecord, CallStart, RECORDED_CALLS_MAX, RecordCalls, RejectionKind,
+    Answer, Body, CallEnd, CallRecord, CallStart, RECORDED_CALLS_MAX, RECORDED_READS_MAX,
+    RecordCalls, RejectionKind,
 };
 use snakepit_proto::bridge::ExecuteToolResponse;
 use snakepit_proto::headers;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::Routed;
-use crate::pool::{CallErrorKind, Journal};
+use crate::pool::{CallErrorKind, Journal, Reads};
 use crate::services::seal::is_sealed;
 use crate::services::{Failure, Node};
 
@@ -216,17 +217,30 @@ fn wall_clock_ms() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
+/// How many of the first records one entry takes, by their number and by what their calls have read.
+fn fitting(calls: &[CallRecord]) -> usize {
+    let mut reads = 0;
+    let fits = |call: &&CallRecord| {
+        reads += call.reads.noted.len();
+        reads <= RECORDED_READS_MAX
+    };
+    let most = calls.iter().take(RECORDED_CALLS_MAX);
+    most.take_while(fits).count().max(1)
+}
+
 /// A call under way whose end is to be told, also where its caller goes away.
 pub(super) struct Pending {
     node: Arc<Node>,
     call: Option<CallRecord>,
+    reads: Option<Arc<Reads>>,
 }
 
 impl Pending {
     pub(super) fn begin(node: &Arc<Node>, call: &Routed) -> Self {
-        let version = node.tool_version(call.tool());
+        let version = node.tool_version(call);
         Self {
             node: node.clone(),
+            reads: call.reads(),
             call: Some(CallRecord {
                 call_id: call.call_id.clone(),
                 session_id: call.session().to_owned(),
@@ -244,7 +258,7 @@ impl Pending {
 
     /// Log the end, as soon as there is time for it.
     pub(super) async fn end(mut self, answered: &Result<ExecuteToolResponse, Failure>) {
-        let Some(mut record) = self.call.take() else {
+        let Some(mut record) = self.take() else {
             return;
         };
         match answered {
@@ -289,8 +303,17 @@ impl Pending {
         self.tell(outcome);
     }
 
+    /// The record, with what the call has read.
+    fn take(&mut self) -> Option<CallRecord> {
+        let mut record = self.call.take()?;
+        if let Some(reads) = &self.reads {
+            record.reads = reads.told();
+        }
+        Some(record)
+    }
+
     fn tell(&mut self, outcome: &'static str) {
-        if let Some(mut record) = self.call.take() {
+        if let Some(mut record) = self.take() {
             record.outcome = outcome.into();
             if self.node.calls.records.try_send(record).is_err() {
                 metrics::counter!("snakepit_journal_dropped_total").increment(1);
@@ -337,9 +360,13 @@ impl Node {
             .unwrap_or_default()
     }
 
-    fn tool_version(&self, tool: &str) -> String {
-        let version = self.pools.tool_version(tool).unwrap_or_default();
-        clip(&version)
+    fn tool_version(&self, call: &Routed) -> String {
+        let (tool, pool) = (call.tool(), &call.pool);
+        let version = self
+            .pools
+            .tool_version(tool, pool)
+            .or_else(|| self.peers.tool_version(tool, pool));
+        clip(&version.unwrap_or_default())
     }
 
     /// Log that a call is about to begin.
@@ -359,7 +386,7 @@ impl Node {
             call_id: call.call_id.clone(),
             pool: call.pool.clone(),
             tool: call.tool().to_owned(),
-            tool_version: self.tool_version(call.tool()),
+            tool_version: self.tool_version(call),
             idempotency_key: call.idempotency_key.clone(),
             arguments: if with_arguments {
                 call.request.encode_to_vec()
@@ -399,6 +426,7 @@ impl Node {
             chunks,
             attempts: ended.attempts,
             idempotency_key: call.idempotency_key.clone(),
+            reads: call.told_reads(),
         };
         let body = Body::EndCall(end.clone());
         let logged = match self.propose_for(call, request_id, body).await {
@@ -477,6 +505,7 @@ impl Node {
         }
         waiting.close();
         let last = async {
+            self.record(&mut gathered, &CancellationToken::new()).await;
             while waiting.recv_many(&mut gathered, RECORDED_CALLS_MAX).await > 0 {
                 self.record(&mut gathered, &CancellationToken::new()).await;
             }
@@ -485,7 +514,23 @@ impl Node {
     }
 
     async fn record(&self, gathered: &mut Vec<CallRecord>, stop: &CancellationToken) {
-        let calls = std::mem::take(gathered);
+        while !gathered.is_empty() {
+            let count = fitting(gathered);
+            let rest = gathered.split_off(count);
+            let calls = std::mem::replace(gathered, rest);
+            if let Some(calls) = self.record_at_once(calls, stop).await {
+                gathered.splice(..0, calls);
+                return;
+            }
+        }
+    }
+
+    /// Log records in one entry; gives them back where `stop` came first.
+    async fn record_at_once(
+        &self,
+        calls: Vec<CallRecord>,
+        stop: &CancellationToken,
+    ) -> Option<Vec<CallRecord>> {
         let request_id = format!("calls:{}", uuid::Uuid::now_v7());
         loop {
             let proposed = async {
@@ -499,19 +544,42 @@ impl Node {
                 self.propose(&ask, body).await
             };
             match proposed.await {
-                Ok(_) => return,
+                Ok(_) => return None,
                 Err(Failure::Rejected(rejection)) => {
                     tracing::error!(%rejection, "records of calls were refused");
-                    return;
+                    return None;
                 }
                 Err(_) => {
                     let pause = tokio::time::sleep(RETRY_AFTER);
                     if stop.run_until_cancelled(pause).await.is_none() {
-                        *gathered = calls;
-                        return;
+                        return Some(calls);
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snakepit_machine::{CallRead, CallReads};
+
+    use super::*;
+
+    #[test]
+    fn records_are_put_into_entries_by_what_their_calls_have_read() {
+        let call = |reads: usize| CallRecord {
+            reads: CallReads {
+                noted: vec![CallRead::default(); reads],
+                left_out: 0,
+            },
+            ..CallRecord::default()
+        };
+        let half = RECORDED_READS_MAX / 2;
+        assert_eq!(fitting(&[call(half), call(half), call(0), call(1)]), 3);
+        assert_eq!(fitting(&[call(0), call(half)]), 2);
+        assert_eq!(fitting(&[call(half + 1), call(half)]), 1);
+        let many = vec![call(0); RECORDED_CALLS_MAX + 1];
+        assert_eq!(fitting(&many), RECORDED_CALLS_MAX);
     }
 }

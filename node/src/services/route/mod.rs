@@ -9,6 +9,7 @@
 //! | `run` | running it, and running it again |
 //! | `stream` | the same for streams |
 //! | `journal`, `full` | what the log keeps; calls that run once |
+//! | `reads` | what calls have read, from node to node |
 //! | `chunks`, `resume` | streams that the log keeps, and that go on elsewhere |
 //! | `answer` | the answer to the caller |
 
@@ -19,10 +20,12 @@ mod choose;
 mod chunks;
 mod full;
 mod journal;
+mod reads;
 mod resume;
 mod routed;
 mod run;
 mod stream;
 
 pub(super) use journal::CallLog;
+pub(super) use reads::{send as send_reads, send_behind as send_reads_behind};
 pub(super) use routed::Routed;

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 use super::Routed;
 use super::chunks::batch_id;
 use super::full::{end_id, start_id};
+use crate::pool::Journal;
 use crate::services::bridge::Answers;
 use crate::services::status::LOST;
 use crate::services::{Failure, Node};
@@ -48,6 +49,7 @@ impl Node {
         let first = ExecuteToolRequest::decode(arguments.as_slice())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
         call.request = first;
+        call.note_reads(Journal::Full);
         let (reader, given) = mpsc::channel(AHEAD);
         let me = self.clone();
         tokio::spawn(async move {

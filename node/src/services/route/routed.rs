@@ -1,5 +1,6 @@
 //! A call that was taken, and has not yet been sent anywhere.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snakepit_machine::{ID_BYTES_MAX, POOL_NAME_BYTES_MAX};
@@ -7,7 +8,7 @@ use snakepit_proto::bridge::ExecuteToolRequest;
 use snakepit_proto::{headers, peer};
 use tonic::metadata::MetadataMap;
 
-use crate::pool::ToolCall;
+use crate::pool::{Reads, ToolCall};
 use crate::services::{Ask, Failure, Node};
 use crate::telemetry::trace::{RequestSpan, SpanKind, TRACEPARENT, TRACESTATE, TraceContext, keys};
 
@@ -43,6 +44,8 @@ pub(in super::super) struct Routed {
     pub(super) movable: bool,
     /// A repeated call with it gets the recorded result; empty: none.
     pub(super) idempotency_key: String,
+    /// Where what it reads is noted; none where nobody journals that.
+    pub(super) reads: Option<Arc<Reads>>,
 }
 
 impl Routed {
@@ -91,6 +94,7 @@ impl Routed {
             or_back: false,
             movable: false,
             idempotency_key,
+            reads: None,
             request,
         };
         if call.correlation_id.is_empty() {
@@ -127,6 +131,7 @@ impl Routed {
             movable: call.movable,
             // The node that took the call sees to that.
             idempotency_key: String::new(),
+            reads: call.note_reads.then(Arc::default),
         })
     }
 
@@ -153,6 +158,7 @@ impl Routed {
             worker: self.worker,
             or_back: self.or_back,
             movable: self.movable,
+            note_reads: self.reads.is_some(),
         }
     }
 
@@ -196,6 +202,7 @@ impl Routed {
             worker: self.worker,
             or_back: self.or_back,
             movable: self.movable,
+            reads: self.reads,
         }
     }
 

@@ -114,7 +114,8 @@ impl Node {
         match target.node {
             Some(peer) => {
                 call.pool.clone_from(&target.pool);
-                let answered = self.peers.execute(peer, call.for_peer()).await;
+                let mut answered = self.peers.execute(peer, call.clone().for_peer()).await;
+                call.take_reads(&mut answered);
                 answered.map_err(Failure::Remote)
             }
             None => {

@@ -21,12 +21,14 @@ impl Node {
     /// one that is in the log.
     pub(in super::super) async fn route_stream(
         self: &Arc<Self>,
-        call: Routed,
+        mut call: Routed,
     ) -> Result<Answers<ToolChunk>, Failure> {
         if !call.request.resume_call_id.is_empty() {
             return self.resume(call).await;
         }
-        match self.journal_of(&call) {
+        let journal = self.journal_of(&call);
+        call.note_reads(journal);
+        match journal {
             Journal::Off => self.open_stream(call).await,
             Journal::Outcome => {
                 let pending = Pending::begin(self, &call);
@@ -86,10 +88,9 @@ impl Node {
         }
         match target.node {
             Some(peer) => {
-                let chunks = self.peers.execute_stream(peer, call.for_peer()).await;
-                chunks
-                    .map(|chunks| Box::pin(chunks) as Answers<ToolChunk>)
-                    .map_err(Failure::Remote)
+                let chunks = self.peers.execute_stream(peer, call.clone().for_peer());
+                let chunks = chunks.await.map_err(Failure::Remote)?;
+                Ok(call.take_reads_of(chunks))
             }
             None => self.stream_here(call).await,
         }

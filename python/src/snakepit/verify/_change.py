@@ -157,6 +157,10 @@ def _calls(calls: list[Fields]) -> object:
     return [_shown(_CALL, call) for call in calls]
 
 
+def _reads(reads: list[Fields]) -> object:
+    return [_shown(_READ, read) for read in reads]
+
+
 def _shown(table: Table, fields: Fields) -> dict[str, object]:
     return {
         name: fields[field] if show is _same else show(fields[field]) for name, (field, show) in table.items()
@@ -173,10 +177,12 @@ _VALUE: Final = _as(_value, "value")
 _VERSION: Final = _as(number, "version")
 _ACCESS: Final[Table] = {"access": ("access_json", document)}
 
+_READ: Final = _as(_same, "session_id name") | _VERSION
 _CALL: Final = (
     _as(_same, "call_id session_id pool tool tool_version worker principal request_id outcome error_type")
     | _as(_digest, "arguments_digest result_digest")
-    | _as(number, "node started_ms duration_us queued_us")
+    | _as(number, "node started_ms duration_us queued_us reads_left_out")
+    | _as(_reads, "reads")
     | {"started": ("started_ms", show_time)}
 )
 
@@ -222,7 +228,8 @@ CHANGES: Final[dict[str, Table]] = {
     "CallEnded": _as(_same, "of_session call_id pool tool worker outcome error_type idempotency_key")
     | _as(_journaled, "result")
     | _as(_digest, "result_digest")
-    | _as(number, "node duration_us queued_us chunks attempts"),
+    | _as(number, "node duration_us queued_us chunks attempts reads_left_out")
+    | _as(_reads, "reads"),
     "CallChunksPut": _as(_same, "of_session call_id") | _as(number, "batch first") | _as(_chunks, "chunks"),
     "CallsRecorded": _as(_calls, "calls"),
     "EventsArchived": _as(number, "first last") | _as(_digest, "root hash"),

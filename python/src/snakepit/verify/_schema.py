@@ -183,7 +183,10 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         13: ("chunks", "uint64"),
         14: ("attempts", "uint32"),
         15: ("idempotency_key", "string"),
+        16: ("reads", "many CallRead"),
+        17: ("reads_left_out", "uint64"),
     },
+    "CallRead": {1: ("session_id", "string"), 2: ("name", "string"), 3: ("version", "uint64")},
     "CallChunksPut": {
         1: ("of_session", "string"),
         2: ("call_id", "string"),
@@ -217,6 +220,8 @@ MESSAGES: Final[dict[str, dict[int, tuple[str, ...]]]] = {
         14: ("started_ms", "uint64"),
         15: ("duration_us", "uint64"),
         16: ("queued_us", "uint64"),
+        17: ("reads", "many CallRead"),
+        18: ("reads_left_out", "uint64"),
     },
     "Rejection": {1: ("kind", "string"), 2: ("message", "string")},
     "Answer": {

@@ -70,6 +70,8 @@ pub struct CallEnd {
     pub attempts: u32,
     /// As when it started: at most 256 bytes.
     pub idempotency_key: String,
+    /// What it had read.
+    pub reads: CallReads,
 }
 
 /// Journal chunks of a call's stream.
@@ -93,7 +95,7 @@ pub struct CallChunks {
 /// Journal calls that have ended: all or none. The event is of no session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordCalls {
-    /// At most [`crate::RECORDED_CALLS_MAX`].
+    /// At most [`crate::RECORDED_CALLS_MAX`], with at most [`crate::RECORDED_READS_MAX`] reads together.
     pub calls: Vec<CallRecord>,
 }
 
@@ -132,4 +134,26 @@ pub struct CallRecord {
     pub duration_us: u64,
     /// Time before that, in microseconds.
     pub queued_us: u64,
+    /// What it had read.
+    pub reads: CallReads,
+}
+
+/// What a call had read of variables, in the order of the first reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallReads {
+    /// Each version of each variable once; at most [`crate::CALL_READS_MAX`].
+    pub noted: Vec<CallRead>,
+    /// How many reads there were beyond these, repeated ones counted each time.
+    pub left_out: u64,
+}
+
+/// A version of a variable that a call had read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRead {
+    /// The session that holds it: 1 to 256 bytes.
+    pub session_id: String,
+    /// The variable's name: 1 to 256 bytes.
+    pub name: String,
+    /// The version, from 1.
+    pub version: u64,
 }

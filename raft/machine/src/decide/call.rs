@@ -2,8 +2,8 @@
 
 use super::{Context, DecideError, check_id, living_session};
 use crate::{
-    CALL_EXTRA_BYTES_MAX, CALL_OUTCOMES, DIGEST_BYTES, ERROR_TYPE_BYTES_MAX, ID_BYTES_MAX, Limits,
-    Rejection, Rows,
+    CALL_EXTRA_BYTES_MAX, CALL_OUTCOMES, CALL_READS_MAX, CallReads, DIGEST_BYTES,
+    ERROR_TYPE_BYTES_MAX, ID_BYTES_MAX, Limits, Rejection, Rows,
 };
 
 /// Whether the session whose event it will be is there; an empty id stands for none.
@@ -49,6 +49,21 @@ pub(super) fn check_digest(field: &str, digest: &[u8]) -> Result<(), Rejection> 
         "{field} has {} bytes; hint: give {DIGEST_BYTES} or none",
         digest.len()
     )))
+}
+
+/// What a call had read, as far as it is told.
+pub(super) fn check_reads(reads: &CallReads) -> Result<(), Rejection> {
+    let count = reads.noted.len();
+    if count > CALL_READS_MAX {
+        return Err(Rejection::invalid(format!(
+            "the call has {count} reads, the limit is {CALL_READS_MAX}; hint: count what is left out"
+        )));
+    }
+    for read in &reads.noted {
+        check_id("reads.session_id", &read.session_id)?;
+        check_id("reads.name", &read.name)?;
+    }
+    Ok(())
 }
 
 /// Whether arguments, a result or a batch of chunks fit: a large value and what is wrapped around it.

@@ -1,4 +1,6 @@
-use super::call::{check_digest, check_names, check_outcome, check_scope, check_size, check_texts};
+use super::call::{
+    check_digest, check_names, check_outcome, check_reads, check_scope, check_size, check_texts,
+};
 use super::{Context, DecideError, Decision};
 use crate::{Answer, CallEnd, Payload, Rows};
 
@@ -18,6 +20,7 @@ pub(super) fn decide<R: Rows>(
     check_outcome(&body.outcome, &body.error_type)?;
     check_size("result", body.result.len() as u64, context.limits)?;
     check_digest("result_digest", &body.result_digest)?;
+    check_reads(&body.reads)?;
     Ok(Decision {
         answer: Answer::CallEnded {
             outcome: body.outcome.clone(),
@@ -40,6 +43,7 @@ pub(super) fn decide<R: Rows>(
             chunks: body.chunks,
             attempts: body.attempts,
             idempotency_key: body.idempotency_key.clone(),
+            reads: body.reads.clone(),
         }],
     })
 }

@@ -1,6 +1,9 @@
-use super::call::{check_digest, check_names, check_outcome, check_texts};
+use super::call::{check_digest, check_names, check_outcome, check_reads, check_texts};
 use super::{Context, DecideError, Decision};
-use crate::{Answer, CallRecord, Payload, RECORDED_CALLS_MAX, RecordCalls, Rejection, Rows};
+use crate::{
+    Answer, CallRecord, Payload, RECORDED_CALLS_MAX, RECORDED_READS_MAX, RecordCalls, Rejection,
+    Rows,
+};
 
 pub(super) fn decide<R: Rows>(
     _rows: &R,
@@ -15,6 +18,13 @@ pub(super) fn decide<R: Rows>(
         return Err(Rejection::invalid(format!(
             "the record has {} calls, the limit is {RECORDED_CALLS_MAX}; hint: record fewer at once",
             body.calls.len()
+        ))
+        .into());
+    }
+    let reads: usize = body.calls.iter().map(|call| call.reads.noted.len()).sum();
+    if reads > RECORDED_READS_MAX {
+        return Err(Rejection::invalid(format!(
+            "the record has {reads} reads, the limit is {RECORDED_READS_MAX}; hint: record fewer calls at once"
         ))
         .into());
     }
@@ -39,5 +49,6 @@ fn check(call: &CallRecord) -> Result<(), Rejection> {
     ])?;
     check_outcome(&call.outcome, &call.error_type)?;
     check_digest("arguments_digest", &call.arguments_digest)?;
-    check_digest("result_digest", &call.result_digest)
+    check_digest("result_digest", &call.result_digest)?;
+    check_reads(&call.reads)
 }

@@ -1,9 +1,9 @@
 //! The journal of tool calls.
 
 use snakepit_machine::{
-    Answer, Body, CALL_EXTRA_BYTES_MAX, CALL_OUTCOMES, CHUNKS_PER_BATCH_MAX, CallChunks, CallEnd,
-    CallRecord, CallStart, HeadRow, Payload, RECORDED_CALLS_MAX, RejectionKind, Row, RowKey,
-    SessionRow,
+    Answer, Body, CALL_EXTRA_BYTES_MAX, CALL_OUTCOMES, CALL_READS_MAX, CHUNKS_PER_BATCH_MAX,
+    CallChunks, CallEnd, CallReads, CallRecord, CallStart, HeadRow, Payload, RECORDED_CALLS_MAX,
+    RECORDED_READS_MAX, RejectionKind, Row, RowKey, SessionRow,
 };
 
 use crate::support::*;
@@ -64,6 +64,7 @@ fn end_payload() -> Payload {
         chunks: 5,
         attempts: 1,
         idempotency_key: "key".into(),
+        reads: call_reads(2),
     }
 }
 
@@ -365,6 +366,46 @@ fn names_are_bounded() {
         machine
             .run(T0, body)
             .only_refuses(RejectionKind::Invalid, &message);
+    }
+}
+
+#[test]
+fn reads_are_bounded() {
+    let of = |reads: CallReads| CallRecord {
+        reads,
+        ..call_record("c")
+    };
+    let mut machine = Machine::default();
+    let most = call_reads(CALL_READS_MAX as u64);
+    let end = |reads: CallReads| {
+        Body::EndCall(CallEnd {
+            reads,
+            ..call_end("", "c")
+        })
+    };
+    machine.run(T0, end(most.clone())).outcome.unwrap();
+    let full = RECORDED_READS_MAX / CALL_READS_MAX;
+    let calls = vec![of(most.clone()); full];
+    machine.run(T0, record(calls.clone())).outcome.unwrap();
+    let more = [calls, vec![of(call_reads(1))]].concat();
+    machine.run(T0, record(more)).only_refuses(
+        RejectionKind::Invalid,
+        "the record has 8193 reads, the limit is 8192; hint: record fewer calls at once",
+    );
+    let beyond = call_reads(CALL_READS_MAX as u64 + 1);
+    for body in [end(beyond.clone()), record(vec![of(beyond)])] {
+        machine.run(T0, body).only_refuses(
+            RejectionKind::Invalid,
+            "the call has 257 reads, the limit is 256; hint: count what is left out",
+        );
+    }
+    let mut unnamed = call_reads(1);
+    unnamed.noted[0].name.clear();
+    for body in [end(unnamed.clone()), record(vec![of(unnamed)])] {
+        machine.run(T0, body).only_refuses(
+            RejectionKind::Invalid,
+            "reads.name is empty; hint: give 1 to 256 bytes",
+        );
     }
 }
 

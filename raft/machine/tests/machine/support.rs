@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use num_bigint::BigInt;
 use snakepit_machine::{
-    AddDependency, Answer, BindWorker, Body, CallChunks, CallEnd, CallRecord, CallStart, Cause,
-    Changes, Command, CreateSession, DeleteProgram, DeleteSession, DeleteVariable, Event,
-    ExpireProgram, ExpireSession, HeadRow, ImportSession, ImportedProgram, ImportedVariable, Kept,
-    Limits, LogPoint, MemoryRows, Origin, Outcome, Overlay, Past, Payload, Principal, ProgramRow,
-    PutPool, PutProgram, RecordCalls, RegisterTools, RegisterVariable, Rejection, RejectionKind,
-    RemoveDependency, RemovePool, RollbackVariable, Row, RowKey, RowPrefix, RowsExt, SessionConfig,
-    SessionRow, SetAccess, SetVariable, SetVariables, StartOptimization, StopOptimization,
-    TouchSession, UnbindWorker, Value, VariableRow, replay, step,
+    AddDependency, Answer, BindWorker, Body, CallChunks, CallEnd, CallRead, CallReads, CallRecord,
+    CallStart, Cause, Changes, Command, CreateSession, DeleteProgram, DeleteSession,
+    DeleteVariable, Event, ExpireProgram, ExpireSession, HeadRow, ImportSession, ImportedProgram,
+    ImportedVariable, Kept, Limits, LogPoint, MemoryRows, Origin, Outcome, Overlay, Past, Payload,
+    Principal, ProgramRow, PutPool, PutProgram, RecordCalls, RegisterTools, RegisterVariable,
+    Rejection, RejectionKind, RemoveDependency, RemovePool, RollbackVariable, Row, RowKey,
+    RowPrefix, RowsExt, SessionConfig, SessionRow, SetAccess, SetVariable, SetVariables,
+    StartOptimization, StopOptimization, TouchSession, UnbindWorker, Value, VariableRow, replay,
+    step,
 };
 
 /// The life of a test's session, in milliseconds; a tenth of it is a round number.
@@ -441,6 +442,20 @@ pub fn call_end(session_id: &str, call_id: &str) -> CallEnd {
         chunks: 5,
         attempts: 1,
         idempotency_key: "key".into(),
+        reads: call_reads(2),
+    }
+}
+
+/// Reads of so many variables of one session.
+pub fn call_reads(count: u64) -> CallReads {
+    let read = |number| CallRead {
+        session_id: "s".into(),
+        name: format!("x{number}"),
+        version: number + 1,
+    };
+    CallReads {
+        noted: (0..count).map(read).collect(),
+        left_out: 3,
     }
 }
 
@@ -474,6 +489,7 @@ pub fn call_record(call_id: &str) -> CallRecord {
         started_ms: T0,
         duration_us: 70_000,
         queued_us: 300,
+        reads: call_reads(1),
     }
 }
 

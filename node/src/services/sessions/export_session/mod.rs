@@ -23,14 +23,27 @@ pub(super) async fn answer(
     request: ExportSessionRequest,
 ) -> Result<Response<SessionExport>, Failure> {
     let bytes_max = node.settings.limits.message_bytes_max as u64;
-    if request.at_position > 0 || request.at_ms > 0 {
-        return past::answer(&node, &ask, request, bytes_max).await;
+    let (index, export) = if request.at_position > 0 || request.at_ms > 0 {
+        past::read(&node, &ask, request, bytes_max).await?
+    } else {
+        now(&node, &ask, &request.session_id, bytes_max).await?
+    };
+    for variable in &export.variables {
+        ask.note_shown(&export.session_id, variable);
     }
-    let read = node.read_session(&ask, &request.session_id, move |state, session, look| {
+    Ok(wire::at_index(index, export))
+}
+
+async fn now(
+    node: &Node,
+    ask: &Ask,
+    session_id: &str,
+    bytes_max: u64,
+) -> Result<(u64, SessionExport), Failure> {
+    let read = node.read_session(ask, session_id, move |state, session, look| {
         state.with_view(|view| export(view, session.clone(), look, bytes_max))
     });
-    let (index, export) = read.await?;
-    Ok(wire::at_index(index, export))
+    read.await
 }
 
 /// All of a session, at one moment. A variable that the caller may not read refuses the whole.

@@ -4,18 +4,17 @@ use snakepit_machine::access::Action;
 use snakepit_machine::{Rejection, RejectionKind, Row, RowsExt as _};
 use snakepit_proto::session::{ExportSessionRequest, SessionExport};
 use snakepit_storage::{StateStore, state_store::PastSession};
-use tonic::Response;
 
 use super::Filling;
 use crate::services::wire::Look;
-use crate::services::{Ask, Failure, Node, wire};
+use crate::services::{Ask, Failure, Node};
 
-pub(super) async fn answer(
+pub(super) async fn read(
     node: &Node,
     ask: &Ask,
     request: ExportSessionRequest,
     bytes_max: u64,
-) -> Result<Response<SessionExport>, Failure> {
+) -> Result<(u64, SessionExport), Failure> {
     if request.at_position > 0 && request.at_ms > 0 {
         let message = "at_position and at_ms are both set; hint: give one of them";
         return Err(Failure::Invalid(message.into()));
@@ -23,11 +22,11 @@ pub(super) async fn answer(
     let barrier = node.barrier(ask).await?;
     let look = ask.look(barrier.time_ms);
     node.past_key_of(ask, &request.session_id).await?;
-    let read = node.blocking(move |state| Ok(read(state, &request, &look, bytes_max)));
-    Ok(wire::at_index(barrier.index, read.await??))
+    let read = node.blocking(move |state| Ok(export(state, &request, &look, bytes_max)));
+    Ok((barrier.index, read.await??))
 }
 
-fn read(
+fn export(
     state: &StateStore,
     request: &ExportSessionRequest,
     look: &Look,

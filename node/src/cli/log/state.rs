@@ -348,6 +348,7 @@ mod tests {
             ttl_ms: 1_000,
             config: Default::default(),
             imported_from: String::new(),
+            subject: String::new(),
         }
     }
 

@@ -77,8 +77,12 @@ fn deleted() -> Payload {
     })
 }
 
-pub(super) fn logs() -> [(&'static str, Log); 2] {
-    [("first", first()), ("bridge", bridge())]
+pub(super) fn logs() -> [(&'static str, Log); 3] {
+    [
+        ("first", first()),
+        ("bridge", bridge()),
+        ("journal", journal()),
+    ]
 }
 
 /// Before configuration and origin of sessions, access rules, earlier versions and most kinds.
@@ -152,5 +156,48 @@ fn bridge() -> Log {
         ),
         ("VariableRegistered", event(7, registered(past(0, 0), "y"))),
         ("VariableDeleted", event(8, deleted())),
+    ]
+}
+
+/// Before sessions had subjects, and the journal what calls had read.
+fn journal() -> Log {
+    let created = Payload::SessionCreated(stored::SessionCreated {
+        ttl_ms: 3_600_000,
+        ..Default::default()
+    });
+    let ended = Payload::CallEnded(stored::CallEnded {
+        of_session: "s".into(),
+        call_id: "c".into(),
+        outcome: "ok".into(),
+        attempts: 1,
+        ..Default::default()
+    });
+    let record = stored::CallRecord {
+        call_id: "d".into(),
+        outcome: "ok".into(),
+        ..Default::default()
+    };
+    let recorded = Payload::CallsRecorded(stored::CallsRecorded {
+        calls: vec![record],
+    });
+    vec![
+        ("SessionCreated", event(1, created)),
+        ("VariableRegistered", event(2, registered(None, "x"))),
+        (
+            "VariableSet",
+            event(
+                3,
+                set(
+                    Some(stored::Past {
+                        previous: 2,
+                        skip: 0,
+                    }),
+                    2,
+                    2.5,
+                ),
+            ),
+        ),
+        ("CallEnded", event(4, ended)),
+        ("CallsRecorded", event(5, recorded)),
     ]
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use snakepit_machine::{
-    Answer, Array, CallRecord, Cause, Dtype, Event, Past, Payload, Principal, Rejection,
-    RejectionKind, SessionConfig, Value,
+    Answer, Array, CallRead, CallReads, CallRecord, Cause, Dtype, Event, Past, Payload, Principal,
+    Rejection, RejectionKind, Sealed, SessionConfig, Value,
 };
 
 /// The log so far.
@@ -68,6 +68,7 @@ fn created() -> Payload {
             enable_telemetry: true,
         },
         imported_from: "r@7".into(),
+        subject: "ada".into(),
     }
 }
 
@@ -104,6 +105,25 @@ fn set(version: u64, value: Value) -> Payload {
     }
 }
 
+fn reads() -> CallReads {
+    CallReads {
+        noted: vec![CallRead {
+            session_id: "s".into(),
+            name: "x".into(),
+            version: 300,
+        }],
+        left_out: 7,
+    }
+}
+
+fn sealed() -> Value {
+    Value::Sealed(Sealed {
+        key_id: "0f".repeat(16),
+        data: (0..48).collect(),
+        checked: None,
+    })
+}
+
 /// One of each kind of value.
 fn values() -> Vec<(&'static str, Value)> {
     let array = Array::new(Dtype::Int16, vec![2, 1], vec![1, 0, 255, 255]);
@@ -119,6 +139,7 @@ fn values() -> Vec<(&'static str, Value)> {
         ("map", Value::Map(r#"{"b": 1.50, "a": [null]}"#.into())),
         ("list", Value::List(r#"[1, "x"]"#.into())),
         ("array", Value::Array(array.unwrap())),
+        ("sealed", sealed()),
     ]
 }
 
@@ -326,6 +347,7 @@ fn of_calls(log: &mut Log) {
         chunks: 18,
         attempts: 2,
         idempotency_key: "once".into(),
+        reads: reads(),
     };
     let answer = Answer::CallEnded {
         outcome: "raised".into(),
@@ -350,6 +372,7 @@ fn of_calls(log: &mut Log) {
         started_ms: 1_700_000_000_123,
         duration_us: 1_500,
         queued_us: 20,
+        reads: reads(),
     };
     let calls = vec![record];
     log.of("", "", Payload::CallsRecorded { calls }, None);
@@ -364,4 +387,18 @@ fn of_calls(log: &mut Log) {
         version: 1,
     };
     log.of("", "", removed, Some(Answer::Done { existed: true }));
+    let archived = Payload::EventsArchived {
+        first: 1,
+        last: 2,
+        root: (0..32).collect(),
+        hash: (32..64).collect(),
+    };
+    log.of("", "", archived, Some(Answer::Done { existed: false }));
+    let (name, key_id) = ("ada".to_owned(), "0f".repeat(16));
+    let put = Payload::SubjectPut {
+        name: name.clone(),
+        key_id: key_id.clone(),
+    };
+    log.of("", "", put, None);
+    log.of("", "", Payload::SubjectErased { name, key_id }, None);
 }

@@ -118,10 +118,18 @@ pub(super) fn log() -> Vec<(String, stored::Event)> {
         ("CallsRecorded", Payload::CallsRecorded(Default::default())),
         ("PoolPut", Payload::PoolPut(Default::default())),
         ("PoolRemoved", Payload::PoolRemoved(Default::default())),
+        ("SubjectPut", Payload::SubjectPut(Default::default())),
+        ("SubjectErased", Payload::SubjectErased(Default::default())),
     ];
     for (name, payload) in nothing {
         log.put("", name, payload);
     }
+    let archived = stored::EventsArchived {
+        first: 1,
+        last: 1,
+        ..Default::default()
+    };
+    log.put("", "EventsArchived", Payload::EventsArchived(archived));
     let created = Payload::SessionCreated(Default::default());
     log.put("t", "SessionCreated-other", created);
     log.put(

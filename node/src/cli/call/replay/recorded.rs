@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use snakepit_client::{
     Client, EventFilter, EventQuery, ExecuteToolRequest, ExecuteToolResponse, ToolChunk,
 };
-use snakepit_machine::{CallReads, CallRecord, Event, Payload};
+use snakepit_machine::{CallReads, CallRecord, Event, Payload, SEALED_PREFIX};
 
 use super::super::super::error::CliError;
 use super::super::super::log::{payload, source, view};
@@ -73,6 +73,10 @@ impl Recorded {
     ///
     /// Why it cannot.
     pub(super) fn runnable(&self) -> Result<&ExecuteToolRequest, String> {
+        if self.is_sealed() {
+            let message = "its session is sealed, and so is what the log has of it; hint: only calls of other sessions can be run again";
+            return Err(message.into());
+        }
         let request = self.request.as_ref().ok_or(
             "the log has its outcome, not its arguments; hint: only calls of pools with journal full can be run again",
         )?;
@@ -84,6 +88,11 @@ impl Recorded {
             return Err(message.into());
         }
         Ok(request)
+    }
+
+    /// Whether only nodes can read what the log has of it.
+    fn is_sealed(&self) -> bool {
+        self.session.starts_with(SEALED_PREFIX)
     }
 
     /// Whether it was called as a stream.
@@ -110,7 +119,7 @@ impl Recorded {
                 self.deadline_ms = deadline_ms;
                 self.went.tool_version = tool_version;
                 self.went.pool = pool;
-                if !arguments.is_empty() {
+                if !arguments.is_empty() && !self.is_sealed() {
                     let request = ExecuteToolRequest::decode(arguments.as_slice());
                     self.request =
                         Some(request.map_err(|error| self.damaged("arguments", &error))?);
@@ -137,9 +146,11 @@ impl Recorded {
                 self.went.node = node;
                 self.went.chunks = chunks;
                 self.went.duration_us = duration_us;
-                self.take_result(&result, event.time_ms)?;
+                if !self.is_sealed() {
+                    self.take_result(&result, event.time_ms)?;
+                }
             }
-            Payload::CallChunksPut { chunks, .. } => {
+            Payload::CallChunksPut { chunks, .. } if !self.is_sealed() => {
                 for bytes in chunks {
                     let chunk = ToolChunk::decode(bytes.as_slice());
                     let chunk = chunk.map_err(|error| self.damaged("chunks", &error))?;

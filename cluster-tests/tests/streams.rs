@@ -179,6 +179,7 @@ async fn an_error_in_the_middle_is_an_error() {
                 "{journal}, {tool} from node {id}: {error:?}"
             );
             let error = error.expect("the stream does not end well");
+            assert_eq!(error.kind(), "tool", "{error:?}");
             assert!(
                 error.message().contains("ValueError: as asked"),
                 "{error:?}"

@@ -301,7 +301,7 @@ async fn a_call_runs_again_as_it_was_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_changed_tool_does_in_another_way_is_named() {
-    let cluster = start(&[("full", "full", "old"), ("new", "off", "new")]).await;
+    let cluster = start(&[("full", "full", "old"), ("new", "outcome", "new")]).await;
     let client = cluster.at(1);
     let scored = done(&client, score("full")).await;
     let failing = in_pool(in_session(call("fail", json!({})), "s"), "full");

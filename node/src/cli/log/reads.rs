@@ -12,14 +12,16 @@ use super::super::output::cut;
 /// Reads that a table shows of one call, in characters.
 const READS_CHARS: usize = 60;
 
-/// A value that was read, or why it cannot be told.
-type Told = Result<Json, String>;
+/// Something that was looked up, or why it cannot be told.
+type Told<T> = Result<T, String>;
+/// A version of a variable: position of the event that made it, and its value.
+type Version = (u64, Json);
 
 /// Looks values up as anybody must: by what may be read now and might be read then.
 pub(super) struct Values<'a> {
     client: &'a Client,
-    versions: BTreeMap<(String, String, u64), Result<(u64, Json), String>>,
-    pasts: BTreeMap<(String, u64), Result<SessionExport, String>>,
+    versions: BTreeMap<(String, String, u64), Told<Version>>,
+    pasts: BTreeMap<(String, u64), Told<SessionExport>>,
 }
 
 impl<'a> Values<'a> {
@@ -64,7 +66,7 @@ impl<'a> Values<'a> {
         read: &CallRead,
         written: u64,
         journaled: u64,
-    ) -> Result<Told, CliError> {
+    ) -> Result<Told<Json>, CliError> {
         let by_history = self.in_history(read).await?;
         match by_history {
             // Of a variable that was deleted and registered again since, the version is another one.
@@ -78,10 +80,7 @@ impl<'a> Values<'a> {
     }
 
     /// By the history of the variable as it is.
-    async fn in_history(
-        &mut self,
-        read: &CallRead,
-    ) -> Result<Result<(u64, Json), String>, CliError> {
+    async fn in_history(&mut self, read: &CallRead) -> Result<Told<Version>, CliError> {
         let key = (read.session_id.clone(), read.name.clone(), read.version);
         if let Some(known) = self.versions.get(&key) {
             return Ok(known.clone());
@@ -102,7 +101,7 @@ impl<'a> Values<'a> {
     }
 
     /// By the session as it was just before the call wrote: where the variable or the session has gone.
-    async fn in_past(&mut self, read: &CallRead, written: u64) -> Result<Told, CliError> {
+    async fn in_past(&mut self, read: &CallRead, written: u64) -> Result<Told<Json>, CliError> {
         let key = (read.session_id.clone(), written);
         if !self.pasts.contains_key(&key) {
             let moment = Moment::Position(written.saturating_sub(1).max(1));
@@ -130,7 +129,7 @@ impl<'a> Values<'a> {
 }
 
 /// What a node says of a value is told with it; that none answers is an error.
-fn told<T>(asked: Result<T, ClientError>) -> Result<Result<T, String>, CliError> {
+fn told<T>(asked: Result<T, ClientError>) -> Result<Told<T>, CliError> {
     match asked {
         Ok(answer) => Ok(Ok(answer)),
         Err(error @ (ClientError::Unavailable(_) | ClientError::Unknown(_))) => Err(error.into()),

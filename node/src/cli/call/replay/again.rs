@@ -16,6 +16,9 @@ use super::went::{Went, chunk_json};
 const NOT_REPEATED: [&str; 3] = ["idempotency_key", "correlation_id", "traceparent"];
 const POOL: &str = "pool";
 const TIMEOUT_MS: &str = "timeout_ms";
+/// Looks for the journal of a call that has been answered, and the time between them.
+const LOOKS: u32 = 6;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A call that failed behind so much of its time is taken to have run out of it.
 const LATE: f64 = 0.9;
 
@@ -70,7 +73,7 @@ impl Again<'_> {
             went.written = copy.written().await?;
             compared.moved.clone_from(&copy.moved);
         }
-        went.tool_version = version(self.client, &call.tool, &went.call_id).await?;
+        went.tool_version = version(self.client, &went.call_id).await?;
         compared.finish(call, went);
         Ok(compared)
     }
@@ -160,17 +163,19 @@ async fn stream(
     went
 }
 
-/// The version of a tool that ran: as the journal of its call has it, else as tools are listed today.
-async fn version(client: &Client, tool: &str, call_id: &str) -> Result<String, CliError> {
-    if !call_id.is_empty()
-        && let Some(own) = Recorded::read(client, call_id).await?
-    {
-        return Ok(own.went.tool_version);
+/// The version of the tool that ran, by the journal of its call; empty where there is none. Its record may come
+/// a moment behind its answer.
+async fn version(client: &Client, call_id: &str) -> Result<String, CliError> {
+    if call_id.is_empty() {
+        return Ok(String::new());
     }
-    let tools = client.list_tools().await?.value.into_iter();
-    let listed = tools.map(|tool| tool.spec).find(|spec| spec.name == tool);
-    let version = listed.and_then(|mut spec| spec.metadata.remove("version"));
-    Ok(version.unwrap_or_default())
+    for _ in 0..LOOKS {
+        if let Some(own) = Recorded::read(client, call_id).await? {
+            return Ok(own.went.tool_version);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(String::new())
 }
 
 /// A call that has no answer: that is how it went.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -77,6 +78,15 @@ def test_tables_are_read_by_pyarrow_and_duckdb(cluster: Cluster, written: str, t
         assert json.loads(row["change"]) == line["change"]
         assert (row["principal"], row["cause_node"]) == (line["principal"]["name"], line["cause"].get("node"))
         assert row["hash"].hex() == line["hash"]
+
+    # Written again by pyarrow it says the same.
+    again = tmp_path / "again.parquet"
+    pq.write_table(table, again, write_statistics=False, store_schema=False)
+    data = again.read_bytes()
+    manifest = json.loads((tmp_path / "events.parquet.manifest.json").read_text())
+    manifest |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (tmp_path / "again.parquet.manifest.json").write_text(json.dumps(manifest))
+    assert verifies(cluster, again)
 
     found = duckdb.sql(
         f"""

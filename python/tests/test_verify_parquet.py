@@ -27,6 +27,7 @@ TYPES = {
     "binary": pa.binary(),
 }
 SCHEMA = pa.schema([pa.field(name, TYPES[kind], nullable) for name, kind, nullable in _table.COLUMNS])
+CAUSES = ("request", "call", "tool", "worker", "node")
 MUTATIONS = 300
 
 Row = dict[str, Any]
@@ -47,7 +48,7 @@ def rows_of(made: Export) -> list[Row]:
                 "change": text,
                 "principal": told["principal"]["name"],
                 "principal_verified": told["principal"]["verified"],
-                **{f"cause_{name}": cause.get(name) for name in ("request", "call", "tool", "worker", "node")},
+                **{f"cause_{name}": cause.get(name) for name in CAUSES},
                 "raft_index": told["raft_index"],
                 "raft_term": told["raft_term"],
                 "hash": bytes.fromhex(told["hash"]),

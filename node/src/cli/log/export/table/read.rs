@@ -7,6 +7,7 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int64Type
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::{Row, schema};
 
@@ -97,8 +98,18 @@ fn whole<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 /// Whether the footer is that of an export.
 fn check(footer: &ParquetMetaData) -> Result<(), String> {
     let about = footer.file_metadata();
-    let wanted = schema().map_err(told)?;
-    if about.schema() != &*wanted {
+    let wanted = SchemaDescriptor::new(schema().map_err(told)?);
+    // Writers have other names for the whole, and say of a type in an older way too what it is.
+    let kind = |column: &ColumnDescPtr| {
+        (
+            column.path().string(),
+            column.physical_type(),
+            column.logical_type_ref().cloned(),
+            (column.max_def_level(), column.max_rep_level()),
+        )
+    };
+    let found = about.schema_descr().columns().iter().map(kind);
+    if !found.eq(wanted.columns().iter().map(kind)) {
         return Err("the columns are not those of an export".into());
     }
     if about.key_value_metadata().is_some_and(|of| !of.is_empty()) {

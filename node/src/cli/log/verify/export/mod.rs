@@ -45,7 +45,7 @@ pub(super) fn run(
         }
         None => None,
     };
-    let file = File::open(path).map_err(CliError::file("read", path))?;
+    let file = File::open(path).map_err(unreadable(path))?;
     let checked = Claims::read(&manifest).and_then(|claims| {
         let verified = check(file, &claims, key, note.as_deref())?;
         Ok((claims, verified))
@@ -81,12 +81,22 @@ fn check(
     verified
 }
 
+/// Nothing is said of an export that could not be looked at.
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
+    move |error| {
+        CliError::usage(format!(
+            "cannot read {}: {error}; hint: name an export, with its manifest beside it",
+            path.display()
+        ))
+    }
+}
+
 fn small(path: &Path) -> Result<Vec<u8>, CliError> {
-    let file = File::open(path).map_err(CliError::file("read", path))?;
+    let file = File::open(path).map_err(unreadable(path))?;
     let mut bytes = Vec::new();
     file.take(SMALL_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(CliError::file("read", path))?;
+        .map_err(unreadable(path))?;
     if bytes.len() as u64 > SMALL_BYTES_MAX {
         return Err(CliError::failed(format!(
             "{} has more than {SMALL_BYTES_MAX} bytes; hint: name the file as you were given it",

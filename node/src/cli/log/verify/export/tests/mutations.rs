@@ -21,6 +21,9 @@ const EVENTS: usize = 12;
 /// A changed export: file, manifest, and what its auditor was given.
 type Changed = (Vec<u8>, Vec<u8>, Option<String>);
 
+/// What makes one.
+type Change = fn(&mut StdRng, &Case) -> Changed;
+
 /// An export, its file, and its auditor's checkpoint.
 struct Case {
     made: Made,
@@ -454,7 +457,7 @@ fn other_checkpoint(draw: &mut StdRng, case: &Case) -> Changed {
 }
 
 /// Kinds of change: their names, and what makes them.
-const KINDS: [(&str, fn(&mut StdRng, &Case) -> Changed); 10] = [
+const KINDS: [(&str, Change); 10] = [
     ("bits", bits),
     ("bits_sealed", bits_sealed),
     ("order", order),

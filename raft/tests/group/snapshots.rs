@@ -50,9 +50,8 @@ async fn a_node_that_was_away_gets_a_snapshot_and_goes_on() {
     cluster.start(away).await;
     cluster.agree().await;
     // What it lacked could come in no other way. Raft tells of a snapshot a moment after it has applied it.
-    let group = cluster.group(away);
     eventually("the snapshot is known", || {
-        group.status().snapshot.is_some()
+        cluster.group(away).status().snapshot.is_some()
     })
     .await;
 

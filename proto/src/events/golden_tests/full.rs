@@ -393,7 +393,7 @@ fn of_calls(log: &mut Log) {
         root: (0..32).collect(),
         hash: (32..64).collect(),
     };
-    log.of("", "", archived, Some(Answer::Done { existed: false }));
+    log.of("", "", archived, Some(Answer::Done { existed: true }));
     let (name, key_id) = ("ada".to_owned(), "0f".repeat(16));
     let put = Payload::SubjectPut {
         name: name.clone(),

@@ -68,7 +68,7 @@ fn created() -> Payload {
             enable_telemetry: true,
         },
         imported_from: "r@7".into(),
-        subject: "ada".into(),
+        subject: "person-7".into(),
     }
 }
 

@@ -80,7 +80,7 @@ fn place(what: &str, session_id: &str, name: &str) -> Vec<u8> {
     place
 }
 
-fn seal(key: &Key, place: &[u8], value: &Value, checked: Option<Checked>) -> Value {
+fn seal(key: &Key, place: &[u8], value: &Value, checked: Option<Box<Checked>>) -> Value {
     Value::Sealed(Sealed {
         key_id: key.id().to_string(),
         data: key.seal(place, &events::encode_value(value)),
@@ -109,7 +109,7 @@ impl Sealer<'_> {
             constraints_json: constraints_json.to_owned(),
         };
         let place = variable_place(self.session_id, name);
-        Ok(seal(self.key, &place, &value, Some(checked)))
+        Ok(seal(self.key, &place, &value, Some(Box::new(checked))))
     }
 
     fn held(&self, row: &VariableRow, value: Value) -> Result<Value, Rejection> {

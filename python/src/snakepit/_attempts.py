@@ -52,11 +52,11 @@ def channel_options(
 
 
 def sent(method: Method[Any, Any], *given: Metadata, request_id: str = "") -> Metadata:
-    """The metadata of one request, the same on every attempt. Raises Invalid where gRPC could not carry it."""
+    """The metadata of one request, the same on every attempt. Raises Invalid where it cannot be sent."""
     identity = (_methods.REQUEST_ID, request_id or str(uuid.uuid4()))
     pairs = (*RAW_ARRAYS, *(pair for metadata in given for pair in metadata), *method.metadata, identity)
     for name, value in pairs:
-        if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+        if not (value.isascii() and value.isprintable()):
             raise Invalid(f"{name} is not printable ASCII: {value!r}", hint="encode it")
     return pairs
 

@@ -238,8 +238,8 @@ class Client:
 
         One that exists is returned unchanged. With `enable_caching`, nodes answer reads without asking the
         leader, from what is `cache_ttl_s` old at most (5 where 0); with `enable_telemetry` they log each
-        request. With a `subject` its values are sealed with that subject's key, until `erase_subject` destroys it;
-        the id begins with `sealed:` then.
+        request. With a `subject` its values are sealed with that subject's key, until `erase_subject`
+        destroys it; the id begins with `sealed:` then.
         """
         self._sender.send(
             sessions.create(

@@ -38,7 +38,7 @@ pub struct Sealed {
     /// What was encrypted.
     pub data: Vec<u8>,
     /// What the node has checked the value against, while it is proposed; `None` in rows and events.
-    pub checked: Option<Checked>,
+    pub checked: Option<Box<Checked>>,
 }
 
 /// The type and the constraints that a sealed value fits.

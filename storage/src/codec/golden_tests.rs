@@ -355,10 +355,10 @@ fn of_pools_and_calls() -> Vec<(&'static str, Body)> {
                     value: Ok(Value::Sealed(Sealed {
                         key_id: "0".repeat(32),
                         data: vec![1, 2, 3],
-                        checked: Some(Checked {
+                        checked: Some(Box::new(Checked {
                             type_name: "integer".into(),
                             constraints_json: r#"{"min":1}"#.into(),
-                        }),
+                        })),
                     })),
                     expected_version: 2,
                 }],

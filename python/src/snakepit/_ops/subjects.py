@@ -28,7 +28,8 @@ class Subject:
 class Erasure:
     """What became of an erasure: `erased` is False where it was done before.
 
-    `pending_nodes` have not said yet that the key is gone there; those that are down destroy it when they come back.
+    `pending_nodes` have not said yet that the key is gone there; those that are down destroy it when they are
+    back.
     """
 
     erased: bool

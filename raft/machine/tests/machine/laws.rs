@@ -792,10 +792,10 @@ fn register_sealed(subject: &str, sealed: bool) -> Body {
     let value = Value::Sealed(Sealed {
         key_id: key_of(subject),
         data: vec![1, 2, 3],
-        checked: Some(Checked {
+        checked: Some(Box::new(Checked {
             type_name: "integer".into(),
             constraints_json: String::new(),
-        }),
+        })),
     });
     Body::RegisterVariable(RegisterVariable {
         session_id: format!("sealed:{subject}"),

@@ -32,7 +32,7 @@ use crate::labels::Labels;
 use crate::pool::{self, Pools};
 use crate::services::{
     AuditService, Bridge, CallService, ClusterService, KeyService, Node, Peers, Readiness,
-    SessionService, wanted_pools,
+    SessionService, Stored, wanted_pools,
 };
 use crate::{http, telemetry};
 
@@ -154,16 +154,12 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let pools = Pools::start(wanted, settings.node.id, socket)?;
     let keys = Arc::new(KeyStore::open(&settings.node.data_dir)?);
     let peers = Peers::start(&settings, &stop);
-    let node = Node::new(
-        settings,
-        group,
-        stores.state.clone(),
-        pools,
-        peers,
-        labels,
-        signing_key,
+    let stored = Stored {
+        state: stores.state.clone(),
         keys,
-    );
+        signing_key,
+    };
+    let node = Node::new(settings, group, stored, pools, peers, labels);
     tracing::info!(cluster = node.settings.node.cluster_id, data = %node.settings.node.data_dir.display(), "the node is up");
 
     // The peers' and the workers' servers end last: requests under way need both.

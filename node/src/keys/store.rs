@@ -153,7 +153,7 @@ mod tests {
         drop(store);
         let store = KeyStore::open(dir.path()).unwrap();
         let left: Vec<_> = store.list().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(left, [b.clone()]);
+        assert_eq!(left, [b]);
         let files: Vec<_> = fs::read_dir(dir.path().join("keys")).unwrap().collect();
         assert_eq!(files.len(), 1);
     }

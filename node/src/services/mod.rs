@@ -92,17 +92,26 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// What a node has on disk, apart from the log of its group.
+#[derive(Clone)]
+pub struct Stored {
+    /// Its rows and events.
+    pub state: Arc<StateStore>,
+    /// Keys of subjects that it has.
+    pub keys: Arc<KeyStore>,
+    /// Signs checkpoints of the log; `None` where it has no key.
+    pub signing_key: Option<SigningKey>,
+}
+
 impl Node {
     /// Put a node together.
     pub fn new(
         settings: Settings,
         group: Group,
-        state: Arc<StateStore>,
+        stored: Stored,
         pools: Pools,
         peers: Peers,
         labels: Labels,
-        signing_key: Option<SigningKey>,
-        keys: Arc<KeyStore>,
     ) -> Arc<Self> {
         let requests = Arc::new(Semaphore::new(settings.limits.concurrent_requests_max));
         let touches = touch::Touches::default();
@@ -110,12 +119,12 @@ impl Node {
         Arc::new(Self {
             settings,
             group,
-            state,
+            state: stored.state,
             pools,
             peers,
             labels,
-            signing_key,
-            keys,
+            signing_key: stored.signing_key,
+            keys: stored.keys,
             integrity: integrity::Integrity::default(),
             started: Instant::now(),
             requests,

@@ -32,20 +32,11 @@ pub enum Standing {
 }
 
 /// A node's standing, as it changes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Integrity {
     standing: watch::Sender<Standing>,
     /// Whether the state is to be replaced.
     heal: watch::Sender<bool>,
-}
-
-impl Default for Integrity {
-    fn default() -> Self {
-        Self {
-            standing: watch::Sender::default(),
-            heal: watch::Sender::default(),
-        }
-    }
 }
 
 impl Integrity {

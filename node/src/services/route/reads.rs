@@ -78,23 +78,29 @@ pub(in super::super) fn send(
     }
 }
 
-/// Put what was noted behind the chunks of a stream to another node, in front of its error.
+/// Put what was noted, if anything, behind the chunks of a stream to another node, in front of its error.
 pub(in super::super) fn send_behind(
     reads: Option<Arc<Reads>>,
     chunks: Answers<ToolChunk>,
 ) -> Answers<ToolChunk> {
     let Some(reads) = reads else { return chunks };
-    let chunk = move || ToolChunk {
-        call_reads: encode(&reads.told()).into(),
-        ..ToolChunk::default()
+    let last = move || {
+        let told = reads.told();
+        (told != CallReads::default()).then(|| {
+            Ok(ToolChunk {
+                call_reads: encode(&told).into(),
+                ..ToolChunk::default()
+            })
+        })
     };
     let chunks = chunks.map(Some).chain(stream::iter([None]));
     Box::pin(chunks.flat_map(move |item| {
-        stream::iter(match item {
-            Some(Ok(given)) => vec![Ok(given)],
-            Some(Err(status)) => vec![Ok(chunk()), Err(status)],
-            None => vec![Ok(chunk())],
-        })
+        let (first, second) = match item {
+            Some(Ok(given)) => (Some(Ok(given)), None),
+            Some(Err(status)) => (last(), Some(Err(status))),
+            None => (last(), None),
+        };
+        stream::iter(first.into_iter().chain(second))
     }))
 }
 
@@ -205,5 +211,9 @@ mod tests {
         let [good, _] = items();
         let ended = send_behind(Some(noted(3)), Box::pin(stream::iter([good])));
         assert_eq!(ended.count().await, 2);
+        // Of a call that has read nothing there is nothing to tell.
+        let sent = send_behind(Some(noted(0)), Box::pin(stream::iter(items())));
+        let sent: Vec<_> = sent.take(3).collect().await;
+        assert!(matches!(&sent[..], [Ok(_), Err(_)]), "{sent:?}");
     }
 }

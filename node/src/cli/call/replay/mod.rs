@@ -78,8 +78,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
     }
     if args.calls.is_empty() && !args.yes {
         return Err(CliError::usage(format!(
-            "{} calls would run again, with what their tools do outside of sessions; hint: look at them with --dry-run, then give --yes",
-            ids.len()
+            "what would run again, with what its tools do outside of sessions, is {} of the log; hint: look at them with --dry-run, then give --yes",
+            match ids.len() {
+                1 => "one call".to_owned(),
+                count => format!("{count} calls"),
+            }
         )));
     }
     let again = Again {

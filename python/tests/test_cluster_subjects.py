@@ -62,7 +62,7 @@ def test_names_and_subjects_go_together(cluster: Cluster) -> None:
                 await client.erase_subject(_new_name())
             subject = _new_name()
             session = await client.create_session(f"sealed:{subject}", subject=subject)
-            await session.set("x", 3)
+            await session.register("x", 3, "integer")
             assert await session.get("x") == 3
             names = [held.name async for held in client.subjects()]
             assert subject in names

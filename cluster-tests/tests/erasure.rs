@@ -369,6 +369,7 @@ async fn names_and_subjects_go_together() {
         told.contains("are of sealed sessions; hint: name a subject"),
         "{told}"
     );
+    assert!(client.list_subjects().await.unwrap().is_empty());
     let missing = client.erase_subject("nobody").await.unwrap_err();
     assert_eq!(missing.kind(), "not_found", "{missing}");
     // A key that most nodes cannot keep is not used.

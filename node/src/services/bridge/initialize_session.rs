@@ -7,6 +7,7 @@ use snakepit_proto::bridge::{InitializeSessionRequest, InitializeSessionResponse
 use tonic::Response;
 
 use super::misfit;
+use crate::services::seal::is_sealed;
 use crate::services::{Ask, Failure, Node, wire};
 
 /// Variables that an existing session's answer carries at most; the rest is listed.
@@ -19,7 +20,8 @@ pub(super) async fn answer(
 ) -> Result<Response<InitializeSessionResponse>, Failure> {
     let session_id = request.session_id;
     let config = request.config.unwrap_or_default();
-    if !request.subject.is_empty() {
+    // One whose id does not fit is refused, and leaves no key behind.
+    if !request.subject.is_empty() && is_sealed(&session_id) {
         node.subject_key(&ask, &request.subject).await?;
     }
     let body = CreateSession {

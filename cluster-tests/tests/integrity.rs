@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::json;
-use snakepit_client::Registration;
+use snakepit_client::{Moment, Registration};
 use snakepit_cluster_tests::{Cluster, Spec, eventually, programs};
 
 fn spec() -> Spec {
@@ -128,4 +128,38 @@ async fn a_leader_whose_rows_went_another_way_gives_way_and_heals() {
         .value
         .value;
     assert_eq!(value, json!(5));
+}
+
+#[tokio::test]
+async fn a_segment_that_was_changed_is_replaced() {
+    let mut cluster = filled().await;
+    let made = cluster
+        .client()
+        .archive_events(Moment::Position(200))
+        .await
+        .unwrap();
+    assert_eq!(made.len(), 1);
+    let id = cluster.follower().await;
+    let moved = || async {
+        let (_, segments) = cluster.at(id).segments().await.map_err(|e| e.to_string())?;
+        let moved = segments.iter().find(|segment| segment.standing == "moved");
+        moved.cloned().ok_or_else(|| format!("{segments:?}"))
+    };
+    let segment = eventually("its events are moved", moved).await;
+    let whole = std::fs::read(&segment.file).unwrap();
+    cluster.kill(&[id]);
+    let mut changed = whole.clone();
+    changed[100] ^= 1;
+    std::fs::write(&segment.file, changed).unwrap();
+    cluster.restart(&[id]).await;
+    eventually("another node's file is in its place", || async {
+        (std::fs::read(&segment.file).ok().as_ref() == Some(&whole))
+            .then_some(())
+            .ok_or("it is not")
+    })
+    .await;
+    let log = cluster.node_ref(id).log();
+    assert!(log.contains("a damaged segment was set aside"));
+    assert!(!log.contains("takes itself out of service"));
+    cluster.verify().await;
 }

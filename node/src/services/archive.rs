@@ -60,6 +60,7 @@ impl Node {
             segments.push((first, last));
             first = last + 1;
         }
+        self.applied(ask, index).await?;
         let made = self
             .blocking(move |state| {
                 let mut rows = state.segments()?;
@@ -146,6 +147,16 @@ impl Node {
             },
             SegmentStanding::Missing => self.get_segment(&row).await,
         }
+    }
+
+    /// Set damaged segments aside and get others' in their place; whether any was damaged. One that nobody gives now is
+    /// looked for again when the node starts.
+    pub(super) async fn mend_archive(&self) -> Result<bool, Failure> {
+        let damaged = self.blocking(|state| state.set_damaged_aside()).await?;
+        for row in &damaged {
+            self.get_segment(row).await;
+        }
+        Ok(!damaged.is_empty())
     }
 
     /// Get a segment from whoever has it.

@@ -137,6 +137,25 @@ impl StateStore {
         delete(&db, first, last)
     }
 
+    /// Set aside the files of segments that do not prove what the log says of them, where their events are in no other
+    /// place of this node; the segments, which are missing then.
+    pub fn set_damaged_aside(&self) -> io::Result<Vec<SegmentRow>> {
+        let mut aside = Vec::new();
+        for segment in self.segments()? {
+            if self.standing(&segment)? != SegmentStanding::Moved {
+                continue;
+            }
+            let (first, last) = (segment.first, segment.last);
+            let proved = check(&self.db(), first, last).and_then(|sealed| agree(&sealed, &segment));
+            if let Err(error) = proved {
+                let file = self.db().segments().set_aside(first, last)?;
+                tracing::error!(%error, file = %file.display(), "a damaged segment was set aside");
+                aside.push(segment);
+            }
+        }
+        Ok(aside)
+    }
+
     /// The file of a segment, for sending it to another node; `None` where it is not here.
     pub fn segment_file(&self, first: u64, last: u64) -> Option<PathBuf> {
         let db = self.db();

@@ -215,7 +215,11 @@ impl Node {
                 None
             }
             Err(Failure::Storage(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Some(error.to_string())
+                // What is archived is no part of the state: another node's file takes its place.
+                match self.mend_archive().await {
+                    Ok(true) => None,
+                    Ok(false) | Err(_) => Some(error.to_string()),
+                }
             }
             Err(_) => {
                 // A segment that is not here yet: go on behind what is archived.

@@ -303,6 +303,31 @@ def test_refusals(nodes: Cluster) -> None:
     assert threading.active_count() <= before
 
 
+def test_a_refusal_heard_at_the_second_try() -> None:
+    """The first try breaks before the node's answer is heard, which is no refusal; the second is refused."""
+
+    class Broken(worker_v1_pb2_grpc.WorkerServiceServicer):
+        tries = 0
+
+        def Connect(self, messages: Any, context: Any) -> Any:  # noqa: N802
+            self.tries += 1
+            if self.tries == 1:
+                context.abort(grpc.StatusCode.INTERNAL, "Internal error from Core")
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the limit is 256")
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    node = Broken()
+    worker_v1_pb2_grpc.add_WorkerServiceServicer_to_server(node, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with pytest.raises(errors.Refused, match="the limit is 256"):
+            snakepit.serve([served.double], f"127.0.0.1:{port}", name="x", timeout_s=60)
+    finally:
+        server.stop(None)
+    assert node.tries == 2
+
+
 def test_what_can_be_served() -> None:
     host = host_of(served.FUNCTIONS, slots=1)
     assert sorted(host.entries) == sorted(function.__name__ for function in served.FUNCTIONS)

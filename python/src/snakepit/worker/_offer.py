@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,17 +48,17 @@ class Served:
 
 
 class Offer:
-    """The streams to one node, one after the other. All methods are for the loop.
+    """The streams to one node, one after the other. All methods are for the loop."""
 
-    `first` is told, once, what came of the first try: None, or the error.
-    """
-
-    def __init__(self, target: str, served: Served, first: Callable[[SnakepitError | None], None]) -> None:
+    def __init__(self, target: str, served: Served) -> None:
         self.target = target
         # The node, while a stream to it lives; 0 otherwise.
         self.node_id = 0
+        # What came of the last try that has ended or got its stream: None for a stream.
+        self.error: SnakepitError | None = None
+        # Set once the first try has come to something.
+        self.tried = asyncio.Event()
         self._served = served
-        self._first: Callable[[SnakepitError | None], None] | None = first
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -80,7 +79,7 @@ class Offer:
                     self.target,
                     error,
                 )
-                self._tell(error)
+                self._came_to(error)
                 refused = isinstance(error, Refused)
                 pause_s = _PAUSE_REFUSED_S if refused else min(PAUSE_MAX_S, 2 * pause_s)
             with contextlib.suppress(TimeoutError):
@@ -97,7 +96,7 @@ class Offer:
             welcome = await connection.greet(hello)
             self.node_id = welcome.node_id
             logger.info("%s: node %d has the tools of %s", self.target, welcome.node_id, served.name)
-            self._tell(None)
+            self._came_to(None)
             await self._carry(connection, welcome, main, credits)
         finally:
             self.node_id = 0
@@ -148,7 +147,6 @@ class Offer:
         await self._stopping.wait()
         drain.ask()
 
-    def _tell(self, error: SnakepitError | None) -> None:
-        if self._first is not None:
-            self._first(error)
-            self._first = None
+    def _came_to(self, error: SnakepitError | None) -> None:
+        self.error = error
+        self.tried.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import uuid
@@ -73,28 +74,37 @@ class Offers:
             await self.stop(0.0)
             raise
         loop = asyncio.get_running_loop()
-        firsts: list[asyncio.Future[SnakepitError | None]] = []
         for target in self._targets:
-            first = loop.create_future()
-            firsts.append(first)
-            offer = Offer(target, self._served, first.set_result)
+            offer = Offer(target, self._served)
             self._offers.append(offer)
             self._tasks.append(loop.create_task(offer.run(self._main), name=f"offer {target}"))
-        ends = loop.time() + timeout_s
-        await asyncio.wait(firsts, timeout=timeout_s)
-        told = [first.result() for first in firsts if first.done()]
         try:
-            for error in told:
-                if isinstance(error, Refused):
-                    raise error
-            while not self.nodes:
-                if loop.time() >= ends:
-                    why = next((str(error) for error in told if error is not None), "no answer")
-                    raise Unavailable(f"no node took the tools within {timeout_s:g} s: {why}")
-                await asyncio.sleep(0.02)
+            await self._begin(loop.time() + timeout_s, timeout_s)
         except SnakepitError:
             await self.stop(0.0)
             raise
+
+    async def _begin(self, ends: float, timeout_s: float) -> None:
+        """Wait until each node was tried and one has the tools.
+
+        A try may break before it hears what the node says, so all are asked again what they came to.
+        """
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                for offer in self._offers:
+                    await offer.tried.wait()
+        while True:
+            errors = [offer.error for offer in self._offers if offer.error is not None]
+            refused = next((error for error in errors if isinstance(error, Refused)), None)
+            if refused is not None:
+                raise refused
+            if self.nodes:
+                return
+            if loop.time() >= ends:
+                why = str(errors[0]) if errors else "no answer"
+                raise Unavailable(f"no node took the tools within {timeout_s:g} s: {why}")
+            await asyncio.sleep(0.02)
 
     async def stop(self, timeout_s: float) -> None:
         """Take the tools away: calls that run may end within `timeout_s`, the others are given up."""

@@ -309,7 +309,7 @@ def test_a_refusal_heard_at_the_second_try() -> None:
     class Broken(worker_v1_pb2_grpc.WorkerServiceServicer):
         tries = 0
 
-        def Connect(self, messages: Any, context: Any) -> Any:  # noqa: N802
+        def Connect(self, messages: Any, context: Any) -> Any:
             self.tries += 1
             if self.tries == 1:
                 context.abort(grpc.StatusCode.INTERNAL, "Internal error from Core")

@@ -26,7 +26,7 @@ pub use error::CodecError;
 pub use identity::{DataDir, Identity};
 pub use memory::{MemoryLog, MemoryState};
 pub use raft_store::RaftStore;
-pub use replay::{Replay, ReplayError};
+pub use replay::{Replay, ReplayError, ReplayedRows};
 pub use snapshot::SnapshotManifest;
 pub use state_store::{Head, RowsDigest, StateStore, StateView, StoredEvent};
 pub use traits::*;

@@ -5,6 +5,7 @@ mod suite;
 use proptest::prelude::*;
 use snakepit_machine::{Body, Row, RowKey, Rows, RowsExt, Value};
 use snakepit_storage::codec::stored_event::chain;
+use snakepit_storage::replay::{Replayed, in_threads};
 use snakepit_storage::tree::{Frontier, leaf_hash};
 use snakepit_storage::{
     ApplyEntry, MemoryState, Replay, ReplayError, StateStorage, StateStore, StoredEvent,
@@ -251,6 +252,71 @@ fn a_replay_names_what_is_damaged() {
     );
 }
 
+/// A replay in two threads, three events at once.
+fn in_batches(events: &[StoredEvent], at: &[u64]) -> Replayed {
+    let mut batches = events.chunks(3).map(<[_]>::to_vec);
+    in_threads(|| batches.next(), at)
+}
+
+/// Whichever thread it is that finds something, what is told is the first of what is wrong.
+#[test]
+fn a_replay_in_threads_names_what_is_damaged() {
+    let (_dir, state) = filled();
+    let events = state.events(1, 100, usize::MAX).unwrap();
+    let end = in_batches(&events, &[]).end.unwrap();
+    assert_eq!(end.rows_digest().unwrap(), state.rows_digest().unwrap());
+    assert_eq!(end.position(), state.head().position);
+
+    let mut damaged = events.clone();
+    damaged[4].bytes[0] ^= 1;
+    let replayed = in_batches(&damaged, &[2, 9]);
+    assert_eq!(replayed.checked.len(), 1);
+    assert_eq!(replayed.checked[0].chain_head, events[1].hash);
+    let error = replayed.end.unwrap_err();
+    assert!(
+        matches!(error, ReplayError::BrokenChain { position: 5, .. }),
+        "{error}"
+    );
+
+    // A chain that is sound, of events that do not fold: without the first, the second has no session. What
+    // comes behind it, wrong in another way, is not what is told.
+    let mut hash = [0; 32];
+    let mut unfoldable = Vec::new();
+    for (position, event) in (1..).zip(&events[1..]) {
+        let mut event = snakepit_proto::events::decode(&event.bytes).unwrap();
+        event.position = position;
+        let bytes = snakepit_proto::events::encode(&event);
+        hash = chain(&hash, &bytes);
+        unfoldable.push(StoredEvent {
+            position,
+            bytes,
+            hash,
+        });
+    }
+    unfoldable[7].hash = [0; 32];
+    for batch in [1, 3, 100] {
+        let mut batches = unfoldable.chunks(batch).map(<[_]>::to_vec);
+        let error = in_threads(|| batches.next(), &[]).end.unwrap_err();
+        assert!(
+            matches!(error, ReplayError::Unfoldable { position: 1, .. }),
+            "{error}"
+        );
+    }
+    let mut gap = events.clone();
+    gap.remove(3);
+    let error = in_batches(&gap, &[]).end.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ReplayError::OutOfOrder {
+                expected: 4,
+                found: 5
+            }
+        ),
+        "{error}"
+    );
+}
+
 fn body() -> impl Strategy<Value = Body> {
     let session = prop_oneof!["[ab]", "s[0-9]"];
     let name = "[xyz]";
@@ -323,6 +389,14 @@ proptest! {
         let replay = replayed(&events);
         prop_assert_eq!(replay.rows_digest().unwrap(), digest);
         prop_assert_eq!(replay.chain_head(), disk.head().chain_head);
+        let middle = events.len() as u64 / 2;
+        let replayed = in_batches(&events, &[middle, 1_000_000]);
+        let replay = replayed.end.unwrap();
+        prop_assert_eq!(replay.rows_digest().unwrap(), digest);
+        prop_assert_eq!(replay.tree_root(), disk.tree_head().1);
+        let heads: Vec<_> = replayed.checked.iter().map(|of| (of.position, of.chain_head)).collect();
+        let expected: Vec<_> = events.iter().filter(|of| of.position == middle).map(|of| (middle, of.hash)).collect();
+        prop_assert_eq!(heads, expected);
         drop(disk);
         let again = StateStore::open(dir.path()).unwrap();
         prop_assert_eq!(again.rows_digest().unwrap(), digest);

@@ -29,6 +29,10 @@ pub trait RowsMut: Rows {
     fn delete(&mut self, key: RowKey);
     /// Delete all rows of one kind of one session.
     fn clear(&mut self, prefix: RowPrefix);
+    /// Read a row that is about to be written again. A store in memory may give the row away instead of a copy.
+    fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        self.get(key)
+    }
 }
 
 /// Typed reading.
@@ -167,7 +171,7 @@ fn name_in_id(identifier: &str) -> Option<&str> {
     (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
 
-fn misfit(key: &RowKey) -> RowsError {
+pub(crate) fn misfit(key: &RowKey) -> RowsError {
     RowsError {
         key: format!("{key:?}"),
         reason: "holds a row of another kind".into(),

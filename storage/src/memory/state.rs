@@ -10,7 +10,7 @@ use snakepit_machine::{MemoryRows, Outcome, RowsExt};
 use crate::codec::keys::position;
 use crate::codec::stored_event;
 use crate::error::{damaged, file};
-use crate::replay::{self, Replay};
+use crate::replay::{Replay, ReplayedRows};
 use crate::snapshot::{self, SnapshotFile, SnapshotManifest, hash_file, verify};
 use crate::state_store::fold::{Folded, fold, unreadable};
 use crate::state_store::head::Published;
@@ -74,7 +74,7 @@ impl MemoryState {
 
     /// Digest of all rows.
     pub fn rows_digest(&self) -> io::Result<RowsDigest> {
-        Ok(replay::digest(&lock(&self.inner).rows)?)
+        Ok(ReplayedRows::from(&lock(&self.inner).rows).digest()?)
     }
 }
 
@@ -153,7 +153,8 @@ impl StateStorage for MemoryState {
                 .feed(event)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
-        let row = replay.rows().head().map_err(unreadable)?;
+        let rows = replay.rows().to_memory()?;
+        let row = rows.head().map_err(unreadable)?;
         let published = Published::new(manifest.state(), replay.chain().clone(), &row);
         let path = self.dir.join(&manifest.id);
         if path != staged {
@@ -164,7 +165,7 @@ impl StateStorage for MemoryState {
         }
         let reference = manifest.reference(&path);
         let mut inner = lock(&self.inner);
-        inner.rows = replay.rows().clone();
+        inner.rows = rows;
         inner.events = events;
         inner.published = published;
         inner.snapshot = Some(reference.clone());

@@ -100,6 +100,9 @@ fn columns() -> Vec<ColumnFamilyDescriptor> {
         .collect()
 }
 
+/// Events are read in order more often than one by one, and to begin a block has its price.
+const EVENT_BLOCK_BYTES: usize = 16 << 10;
+
 fn instance() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -124,6 +127,9 @@ fn column(name: &str, cache: &Cache) -> Options {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    if name == EVENTS {
+        table.set_block_size(EVENT_BLOCK_BYTES);
+    }
     if matches!(name, SESSIONS | VARIABLES | REQUESTS) {
         table.set_bloom_filter(BLOOM_BITS, false);
     }

@@ -57,17 +57,19 @@ fn held(
     limit: usize,
     bytes_max: usize,
 ) -> io::Result<Vec<StoredEvent>> {
-    let start = keys::position::encode(position);
-    let mode = IteratorMode::From(&start, Direction::Forward);
+    let mut options = ReadOptions::default();
+    // A log that is read from end to end must not push out of the cache what is asked for often.
+    options.fill_cache(false);
+    let family = db.column(columns::EVENTS)?;
+    let mut items = db.raw().raw_iterator_cf_opt(family, options);
+    items.seek(keys::position::encode(position));
     let mut found: Vec<StoredEvent> = Vec::new();
     let mut bytes_found = 0;
-    for item in db
-        .raw()
-        .iterator_cf(db.column(columns::EVENTS)?, mode)
-        .take(limit)
+    while found.len() < limit
+        && bytes_found < bytes_max.max(1)
+        && let Some((key, value)) = items.item()
     {
-        let (key, value) = item.map_err(rocks("read events"))?;
-        let event = decode(keys::position::decode(&key)?, &value)?;
+        let event = decode(keys::position::decode(key)?, value)?;
         if found
             .last()
             .is_some_and(|last| last.position + 1 != event.position)
@@ -76,10 +78,9 @@ fn held(
         }
         bytes_found += event.bytes.len();
         found.push(event);
-        if bytes_found >= bytes_max {
-            break;
-        }
+        items.next();
     }
+    items.status().map_err(rocks("read events"))?;
     Ok(found)
 }
 

@@ -316,7 +316,7 @@ async fn folded(mut events: Events, moment: Moment) -> Result<State, CliError> {
         };
         replay.feed(&event).map_err(CliError::failed)?;
     }
-    Ok(state_of(replay.rows()))
+    Ok(state_of(&replay.rows().without_answers()))
 }
 
 fn state_of(rows: &MemoryRows) -> State {

@@ -17,97 +17,159 @@ mod worker;
 pub(crate) use requests::outliving_request;
 pub use requests::{REQUESTS_KEPT_MAX, REQUESTS_KEPT_MIN, REQUESTS_KEPT_MS};
 
+use crate::rows::misfit;
 use crate::{
-    Event, HeadRow, Payload, Row, RowKey, RowsError, RowsExt, RowsMut, SessionRow, VariableRow,
+    Event, HeadRow, Payload, Row, RowKey, RowsError, RowsMut, SessionRow, VariableRow,
 };
 
 /// Fold one event into the rows.
 pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
-    let mut head = rows.head()?;
-    head.position = event.position;
-    head.time_ms = event.time_ms;
-    if event.session_id.is_empty() {
-        head.revision = event.revision;
-    }
+    let mut fold = Fold::begin(rows, event)?;
     match &event.payload {
-        Payload::SessionCreated { .. } => session::created(rows, &mut head, event)?,
-        Payload::SessionTouched => session::touched(rows, event)?,
-        Payload::SessionDeleted | Payload::SessionExpired { .. } => {
-            session::ended(rows, &mut head, event)?
-        }
-        Payload::VariableRegistered { .. } => variable::registered(rows, event)?,
+        Payload::SessionCreated { .. } => session::created(&mut fold)?,
+        Payload::SessionTouched => fold.used()?,
+        Payload::SessionDeleted | Payload::SessionExpired { .. } => session::ended(&mut fold)?,
+        Payload::VariableRegistered { .. } => variable::registered(&mut fold)?,
         Payload::VariableSet { .. } | Payload::VariableRolledBack { .. } => {
-            variable::set(rows, event)?
+            variable::set(&mut fold)?
         }
-        Payload::VariableDeleted { name, .. } => variable::deleted(rows, event, name)?,
+        Payload::VariableDeleted { name, .. } => variable::deleted(&mut fold, name)?,
         Payload::VariableAccessSet {
             name, access_json, ..
-        } => variable::access_set(rows, event, name, access_json)?,
+        } => variable::access_set(&mut fold, name, access_json)?,
         Payload::DependencyAdded { from, to, kind } => {
-            dependency::added(rows, event, from, to, kind)?
+            dependency::added(&mut fold, from, to, kind)?
         }
-        Payload::DependencyRemoved { from, to } => dependency::removed(rows, event, from, to)?,
-        Payload::OptimizationStarted { .. } => optimization::started(rows, event)?,
-        Payload::OptimizationStopped { name, .. } => optimization::stopped(rows, event, name)?,
-        Payload::ProgramPut { .. } => program::put(rows, &mut head, event)?,
+        Payload::DependencyRemoved { from, to } => dependency::removed(&mut fold, from, to)?,
+        Payload::OptimizationStarted { .. } => optimization::started(&mut fold)?,
+        Payload::OptimizationStopped { name, .. } => optimization::stopped(&mut fold, name)?,
+        Payload::ProgramPut { .. } => program::put(&mut fold)?,
         Payload::ProgramDeleted { program_id, .. } | Payload::ProgramExpired { program_id, .. } => {
-            program::ended(rows, &mut head, event, program_id)?
+            program::ended(&mut fold, program_id)?
         }
         Payload::ToolsRegistered { worker_id, tools } => {
-            tools::registered(rows, event, worker_id, tools)?
+            tools::registered(&mut fold, worker_id, tools)?
         }
-        Payload::PoolPut { .. } => pool::put(rows, &mut head, event)?,
-        Payload::PoolRemoved { name, .. } => pool::removed(rows, &mut head, event, name)?,
+        Payload::PoolPut { .. } => pool::put(&mut fold)?,
+        Payload::PoolRemoved { name, .. } => pool::removed(&mut fold, name)?,
         Payload::WorkerBound { pool, node, worker } => {
-            worker::bound(rows, event, pool, *node, worker)?
+            worker::bound(&mut fold, pool, *node, worker)?
         }
-        Payload::WorkerUnbound { pool, .. } => worker::unbound(rows, event, pool)?,
+        Payload::WorkerUnbound { pool, .. } => worker::unbound(&mut fold, pool)?,
         Payload::CallStarted { .. }
         | Payload::CallEnded { .. }
         | Payload::CallChunksPut { .. }
-        | Payload::CallsRecorded { .. } => call::journaled(rows, event)?,
-        Payload::EventsArchived { .. } => log::archived(rows, &mut head, event)?,
-        Payload::SubjectPut { name, key_id } => subject::put(rows, &mut head, event, name, key_id)?,
-        Payload::SubjectErased { name, .. } => subject::erased(rows, &mut head, event, name)?,
+        | Payload::CallsRecorded { .. } => call::journaled(&mut fold)?,
+        Payload::EventsArchived { .. } => log::archived(&mut fold)?,
+        Payload::SubjectPut { name, key_id } => subject::put(&mut fold, name, key_id)?,
+        Payload::SubjectErased { name, .. } => subject::erased(&mut fold, name)?,
     }
-    requests::keep(rows, &mut head, event)?;
-    put_head(rows, head);
+    requests::keep(&mut fold)?;
+    fold.end();
     Ok(())
 }
 
-fn put_head<R: RowsMut>(rows: &mut R, head: HeadRow) {
-    rows.put(RowKey::Head, Row::Head(head));
+/// An event on its way into the rows. The two rows that nearly every event changes, the cluster's and its
+/// session's, are read once and written once.
+struct Fold<'a, R> {
+    rows: &'a mut R,
+    event: &'a Event,
+    head: HeadRow,
+    session: Option<SessionRow>,
 }
 
-/// The event's session, which must be there.
-fn session_of<R: RowsMut>(rows: &R, event: &Event) -> Result<SessionRow, RowsError> {
-    rows.session(&event.session_id)?
-        .ok_or_else(|| broken(event, "its session does not exist"))
-}
-
-/// Write a session row after one of its events; a use that is worth recording moves the deadline.
-fn put_session<R: RowsMut>(rows: &mut R, mut session: SessionRow, event: &Event) {
-    session.revision = event.revision;
-    if session.wants_touch(event.time_ms) {
-        rows.delete(RowKey::Deadline(session.deadline_ms(), session.id.clone()));
-        session.touched_ms = event.time_ms;
-        rows.put(
-            RowKey::Deadline(session.deadline_ms(), session.id.clone()),
-            Row::Deadline,
-        );
+impl<'a, R: RowsMut> Fold<'a, R> {
+    fn begin(rows: &'a mut R, event: &'a Event) -> Result<Self, RowsError> {
+        let mut head = match rows.take(&RowKey::Head)? {
+            None => HeadRow::default(),
+            Some(Row::Head(head)) => head,
+            Some(_) => return Err(misfit(&RowKey::Head)),
+        };
+        head.position = event.position;
+        head.time_ms = event.time_ms;
+        if event.session_id.is_empty() {
+            head.revision = event.revision;
+        }
+        Ok(Self {
+            rows,
+            event,
+            head,
+            session: None,
+        })
     }
-    rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
-}
 
-/// A variable of the event's session, which must be there.
-fn variable_of<R: RowsMut>(rows: &R, event: &Event, name: &str) -> Result<VariableRow, RowsError> {
-    rows.variable_named(&event.session_id, name)?
-        .ok_or_else(|| broken(event, "its variable does not exist"))
-}
+    /// Write what was read once.
+    fn end(self) {
+        if let Some(session) = self.session {
+            let key = RowKey::Session(session.id.clone());
+            self.rows.put(key, Row::Session(session));
+        }
+        self.rows.put(RowKey::Head, Row::Head(self.head));
+    }
 
-fn put_variable<R: RowsMut>(rows: &mut R, event: &Event, row: VariableRow) {
-    let key = RowKey::Variable(event.session_id.clone(), row.name.clone());
-    rows.put(key, Row::Variable(row));
+    /// The event's session, which must be there.
+    fn session(&mut self) -> Result<&mut SessionRow, RowsError> {
+        if self.session.is_none() {
+            let key = RowKey::Session(self.event.session_id.clone());
+            self.session = match self.rows.take(&key)? {
+                None => None,
+                Some(Row::Session(session)) => Some(session),
+                Some(_) => return Err(misfit(&key)),
+            };
+        }
+        let event = self.event;
+        self.session
+            .as_mut()
+            .ok_or_else(|| broken(event, "its session does not exist"))
+    }
+
+    /// The same, for an event with which it ends.
+    fn take_session(&mut self) -> Result<SessionRow, RowsError> {
+        self.session()?;
+        self.session
+            .take()
+            .ok_or_else(|| self.broken("its session does not exist"))
+    }
+
+    /// The event is a use of its session; one that is worth recording moves the deadline.
+    fn used(&mut self) -> Result<(), RowsError> {
+        let event = self.event;
+        let session = self.session()?;
+        session.revision = event.revision;
+        if session.wants_touch(event.time_ms) {
+            let before = RowKey::Deadline(session.deadline_ms(), session.id.clone());
+            session.touched_ms = event.time_ms;
+            let after = RowKey::Deadline(session.deadline_ms(), session.id.clone());
+            self.rows.delete(before);
+            self.rows.put(after, Row::Deadline);
+        }
+        Ok(())
+    }
+
+    /// A variable of the event's session, which must be there, to be put back.
+    fn variable(&mut self, name: &str) -> Result<VariableRow, RowsError> {
+        self.variable_if_there(name)?
+            .ok_or_else(|| self.broken("its variable does not exist"))
+    }
+
+    /// A variable of the event's session, to be put back.
+    fn variable_if_there(&mut self, name: &str) -> Result<Option<VariableRow>, RowsError> {
+        let key = RowKey::Variable(self.event.session_id.clone(), name.to_owned());
+        match self.rows.take(&key)? {
+            None => Ok(None),
+            Some(Row::Variable(row)) => Ok(Some(row)),
+            Some(_) => Err(misfit(&key)),
+        }
+    }
+
+    fn put_variable(&mut self, row: VariableRow) {
+        let key = RowKey::Variable(self.event.session_id.clone(), row.name.clone());
+        self.rows.put(key, Row::Variable(row));
+    }
+
+    fn broken(&self, reason: &str) -> RowsError {
+        broken(self.event, reason)
+    }
 }
 
 fn broken(event: &Event, reason: &str) -> RowsError {

@@ -1,7 +1,7 @@
-use super::{broken, put_session, put_variable, session_of, variable_of};
-use crate::{Event, Lock, Payload, RowsError, RowsMut};
+use super::Fold;
+use crate::{Lock, Payload, RowsError, RowsMut};
 
-pub(super) fn started<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
+pub(super) fn started<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     let Payload::OptimizationStarted {
         name,
         optimization_id,
@@ -10,16 +10,15 @@ pub(super) fn started<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), Row
         lease_ms,
         renewed,
         ..
-    } = &event.payload
+    } = &fold.event.payload
     else {
-        return Err(broken(event, "another payload was expected"));
+        return Err(fold.broken("another payload was expected"));
     };
-    let mut session = session_of(rows, event)?;
-    let mut row = variable_of(rows, event, name)?;
+    let mut row = fold.variable(name)?;
     // Whoever renews it by its id does not take it over.
     let (started_ms, principal) = match row.lock.take() {
         Some(lock) if *renewed => (lock.started_ms, lock.principal),
-        _ => (event.time_ms, event.principal.name.clone()),
+        _ => (fold.event.time_ms, fold.event.principal.name.clone()),
     };
     row.lock = Some(Lock {
         optimization_id: optimization_id.clone(),
@@ -27,25 +26,18 @@ pub(super) fn started<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), Row
         principal,
         config: config.clone(),
         started_ms,
-        renewed_ms: event.time_ms,
+        renewed_ms: fold.event.time_ms,
         lease_ms: *lease_ms,
     });
-    put_variable(rows, event, row);
-    session.locked.insert(name.clone());
-    put_session(rows, session, event);
-    Ok(())
+    fold.put_variable(row);
+    fold.session()?.locked.insert(name.clone());
+    fold.used()
 }
 
-pub(super) fn stopped<R: RowsMut>(
-    rows: &mut R,
-    event: &Event,
-    name: &str,
-) -> Result<(), RowsError> {
-    let mut session = session_of(rows, event)?;
-    let mut row = variable_of(rows, event, name)?;
+pub(super) fn stopped<R: RowsMut>(fold: &mut Fold<'_, R>, name: &str) -> Result<(), RowsError> {
+    let mut row = fold.variable(name)?;
     row.lock = None;
-    put_variable(rows, event, row);
-    session.locked.remove(name);
-    put_session(rows, session, event);
-    Ok(())
+    fold.put_variable(row);
+    fold.session()?.locked.remove(name);
+    fold.used()
 }

@@ -1,70 +1,66 @@
-use super::{broken, put_session, session_of};
-use crate::{Event, HeadRow, Payload, ProgramRow, Row, RowKey, RowsError, RowsExt, RowsMut};
+use super::Fold;
+use crate::{Payload, ProgramRow, Row, RowKey, RowsError, RowsExt, RowsMut};
 
-pub(super) fn put<R: RowsMut>(
-    rows: &mut R,
-    head: &mut HeadRow,
-    event: &Event,
-) -> Result<(), RowsError> {
+pub(super) fn put<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     let Payload::ProgramPut {
         program_id,
         value,
         metadata,
         version,
         ttl_ms,
-    } = &event.payload
+    } = &fold.event.payload
     else {
-        return Err(broken(event, "another payload was expected"));
+        return Err(fold.broken("another payload was expected"));
     };
-    let held = rows.program(&event.session_id, program_id)?;
+    let held = fold.rows.program(&fold.event.session_id, program_id)?;
     let row = ProgramRow {
         id: program_id.clone(),
         value: value.clone(),
         metadata: metadata.clone(),
         version: *version,
-        created_ms: held.as_ref().map_or(event.time_ms, |held| held.created_ms),
-        updated_ms: event.time_ms,
+        created_ms: held
+            .as_ref()
+            .map_or(fold.event.time_ms, |held| held.created_ms),
+        updated_ms: fold.event.time_ms,
         ttl_ms: *ttl_ms,
     };
     let added = u64::from(held.is_none());
-    if event.session_id.is_empty() {
-        head.programs += added;
+    if fold.event.session_id.is_empty() {
+        fold.head.programs += added;
         if let Some(held) = held {
-            rows.delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id));
+            fold.rows
+                .delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id));
         }
-        rows.put(
+        fold.rows.put(
             RowKey::ProgramDeadline(row.deadline_ms(), row.id.clone()),
             Row::Deadline,
         );
     } else {
-        let mut session = session_of(rows, event)?;
-        session.programs += added;
-        put_session(rows, session, event);
+        fold.session()?.programs += added;
+        fold.used()?;
     }
-    rows.put(
-        RowKey::Program(event.session_id.clone(), row.id.clone()),
+    fold.rows.put(
+        RowKey::Program(fold.event.session_id.clone(), row.id.clone()),
         Row::Program(row),
     );
     Ok(())
 }
 
-pub(super) fn ended<R: RowsMut>(
-    rows: &mut R,
-    head: &mut HeadRow,
-    event: &Event,
-    program_id: &str,
-) -> Result<(), RowsError> {
-    let held = rows
-        .program(&event.session_id, program_id)?
-        .ok_or_else(|| broken(event, "its program does not exist"))?;
-    if event.session_id.is_empty() {
-        head.programs = head.programs.saturating_sub(1);
-        rows.delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id.clone()));
+pub(super) fn ended<R: RowsMut>(fold: &mut Fold<'_, R>, program_id: &str) -> Result<(), RowsError> {
+    let held = fold
+        .rows
+        .program(&fold.event.session_id, program_id)?
+        .ok_or_else(|| fold.broken("its program does not exist"))?;
+    if fold.event.session_id.is_empty() {
+        fold.head.programs = fold.head.programs.saturating_sub(1);
+        fold.rows
+            .delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id.clone()));
     } else {
-        let mut session = session_of(rows, event)?;
+        let session = fold.session()?;
         session.programs = session.programs.saturating_sub(1);
-        put_session(rows, session, event);
+        fold.used()?;
     }
-    rows.delete(RowKey::Program(event.session_id.clone(), held.id));
+    fold.rows
+        .delete(RowKey::Program(fold.event.session_id.clone(), held.id));
     Ok(())
 }

@@ -6,7 +6,8 @@
 //! How long answers are kept is part of the format, not a setting: a fold of the same events gives the
 //! same rows whatever a node's settings are.
 
-use crate::{Event, HeadRow, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsExt, RowsMut};
+use super::Fold;
+use crate::{Event, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut};
 
 /// Requests whose answers a session keeps at least.
 pub const REQUESTS_KEPT_MIN: u64 = 1_024;
@@ -15,11 +16,8 @@ pub const REQUESTS_KEPT_MS: u64 = 600_000;
 /// Requests whose answers a session keeps at most; beyond it the oldest go, whatever their age.
 pub const REQUESTS_KEPT_MAX: u64 = 1_000_000;
 
-pub(super) fn keep<R: RowsMut>(
-    rows: &mut R,
-    head: &mut HeadRow,
-    event: &Event,
-) -> Result<(), RowsError> {
+pub(super) fn keep<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
+    let event = fold.event;
     let request_id = &event.cause.request_id;
     let (Some(answer), false) = (&event.answer, request_id.is_empty()) else {
         return Ok(());
@@ -28,19 +26,16 @@ pub(super) fn keep<R: RowsMut>(
     // What a request to begin a session, or to import one, made last may be any event of it: its answer tells.
     if outlives_session(event) {
         let request_id = outliving_request(&event.session_id, request_id);
-        let epoch = count(rows, "", &mut head.answers, event.time_ms);
-        rows.put(RowKey::Request(String::new(), epoch, request_id), answer);
+        let epoch = count(fold.rows, "", &mut fold.head.answers, event.time_ms);
+        fold.rows
+            .put(RowKey::Request(String::new(), epoch, request_id), answer);
         return Ok(());
     }
-    let mut session = rows
-        .session(&event.session_id)?
-        .ok_or_else(|| super::broken(event, "its session does not exist"))?;
-    let epoch = count(rows, &session.id, &mut session.answers, event.time_ms);
-    rows.put(
-        RowKey::Request(session.id.clone(), epoch, request_id.clone()),
-        answer,
-    );
-    rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
+    let mut kept = fold.session()?.answers;
+    let epoch = count(fold.rows, &event.session_id, &mut kept, event.time_ms);
+    fold.session()?.answers = kept;
+    let key = RowKey::Request(event.session_id.clone(), epoch, request_id.clone());
+    fold.rows.put(key, answer);
     Ok(())
 }
 

@@ -1,32 +1,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{broken, put_session, session_of};
-use crate::{
-    Event, HeadRow, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut, SessionRow,
-};
+use super::Fold;
+use crate::{Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut, SessionRow};
 
-pub(super) fn created<R: RowsMut>(
-    rows: &mut R,
-    head: &mut HeadRow,
-    event: &Event,
-) -> Result<(), RowsError> {
+pub(super) fn created<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     let Payload::SessionCreated {
         metadata,
         ttl_ms,
         config,
         imported_from,
         subject,
-    } = &event.payload
+    } = &fold.event.payload
     else {
-        return Err(broken(event, "another payload was expected"));
+        return Err(fold.broken("another payload was expected"));
     };
     let session = SessionRow {
-        id: event.session_id.clone(),
+        id: fold.event.session_id.clone(),
         metadata: metadata.clone(),
-        created_ms: event.time_ms,
+        created_ms: fold.event.time_ms,
         ttl_ms: *ttl_ms,
-        touched_ms: event.time_ms,
-        revision: event.revision,
+        touched_ms: fold.event.time_ms,
+        revision: fold.event.revision,
         variables: 0,
         answers: Kept::default(),
         config: *config,
@@ -38,33 +32,24 @@ pub(super) fn created<R: RowsMut>(
         locked: BTreeSet::new(),
         bindings: BTreeMap::new(),
     };
-    head.sessions += 1;
-    rows.put(
+    fold.head.sessions += 1;
+    fold.rows.put(
         RowKey::Deadline(session.deadline_ms(), session.id.clone()),
         Row::Deadline,
     );
-    rows.put(RowKey::Session(session.id.clone()), Row::Session(session));
+    fold.session = Some(session);
     Ok(())
 }
 
-pub(super) fn touched<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
-    let session = session_of(rows, event)?;
-    put_session(rows, session, event);
-    Ok(())
-}
-
-pub(super) fn ended<R: RowsMut>(
-    rows: &mut R,
-    head: &mut HeadRow,
-    event: &Event,
-) -> Result<(), RowsError> {
-    let session = session_of(rows, event)?;
-    head.sessions = head.sessions.saturating_sub(1);
-    rows.delete(RowKey::Deadline(session.deadline_ms(), session.id.clone()));
-    rows.delete(RowKey::Session(session.id.clone()));
-    rows.clear(RowPrefix::Variables(session.id.clone()));
-    rows.clear(RowPrefix::Requests(session.id.clone()));
-    rows.clear(RowPrefix::Programs(session.id.clone()));
-    rows.clear(RowPrefix::Tools(session.id));
+pub(super) fn ended<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
+    let session = fold.take_session()?;
+    fold.head.sessions = fold.head.sessions.saturating_sub(1);
+    fold.rows
+        .delete(RowKey::Deadline(session.deadline_ms(), session.id.clone()));
+    fold.rows.delete(RowKey::Session(session.id.clone()));
+    fold.rows.clear(RowPrefix::Variables(session.id.clone()));
+    fold.rows.clear(RowPrefix::Requests(session.id.clone()));
+    fold.rows.clear(RowPrefix::Programs(session.id.clone()));
+    fold.rows.clear(RowPrefix::Tools(session.id));
     Ok(())
 }

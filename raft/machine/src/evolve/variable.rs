@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::{broken, put_session, put_variable, session_of, variable_of};
-use crate::{Event, Payload, Row, RowKey, RowsError, RowsExt, RowsMut, SessionRow, VariableRow};
+use super::Fold;
+use crate::{Payload, RowKey, RowsError, RowsExt, RowsMut, VariableRow};
 
-pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
+pub(super) fn registered<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     let Payload::VariableRegistered {
         id,
         name,
@@ -14,16 +14,15 @@ pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), 
         version,
         access_json,
         ..
-    } = &event.payload
+    } = &fold.event.payload
     else {
-        return Err(broken(event, "another payload was expected"));
+        return Err(fold.broken("another payload was expected"));
     };
-    let mut session = session_of(rows, event)?;
-    session.updates += 1;
-    let mut row = match rows.variable_named(&event.session_id, name)? {
+    fold.session()?.updates += 1;
+    let mut row = match fold.variable_if_there(name)? {
         Some(held) => held,
         None => {
-            session.variables += 1;
+            fold.session()?.variables += 1;
             VariableRow {
                 id: id.clone(),
                 name: name.clone(),
@@ -32,8 +31,8 @@ pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), 
                 constraints_json: String::new(),
                 metadata: BTreeMap::new(),
                 version: 0,
-                created_ms: event.time_ms,
-                updated_ms: event.time_ms,
+                created_ms: fold.event.time_ms,
+                updated_ms: fold.event.time_ms,
                 by_tool: false,
                 chain: Vec::new(),
                 access_json: String::new(),
@@ -47,13 +46,12 @@ pub(super) fn registered<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), 
     row.constraints_json.clone_from(constraints_json);
     row.metadata.clone_from(metadata);
     row.access_json.clone_from(access_json);
-    advance(&mut row, &mut session, event, *version);
-    put_variable(rows, event, row);
-    put_session(rows, session, event);
-    Ok(())
+    advance(fold, &mut row, *version)?;
+    fold.put_variable(row);
+    fold.used()
 }
 
-pub(super) fn set<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
+pub(super) fn set<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     let (Payload::VariableSet {
         name,
         value,
@@ -67,23 +65,26 @@ pub(super) fn set<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsErr
         metadata,
         version,
         ..
-    }) = &event.payload
+    }) = &fold.event.payload
     else {
-        return Err(broken(event, "another payload was expected"));
+        return Err(fold.broken("another payload was expected"));
     };
-    let mut session = session_of(rows, event)?;
-    session.updates += 1;
-    let mut row = variable_of(rows, event, name)?;
+    fold.session()?.updates += 1;
+    let mut row = fold.variable(name)?;
     row.value = value.clone();
     row.metadata.extend(metadata.clone());
-    advance(&mut row, &mut session, event, *version);
-    put_variable(rows, event, row);
-    put_session(rows, session, event);
-    Ok(())
+    advance(fold, &mut row, *version)?;
+    fold.put_variable(row);
+    fold.used()
 }
 
 /// The row has a new version.
-fn advance(row: &mut VariableRow, session: &mut SessionRow, event: &Event, version: u64) {
+fn advance<R: RowsMut>(
+    fold: &mut Fold<'_, R>,
+    row: &mut VariableRow,
+    version: u64,
+) -> Result<(), RowsError> {
+    let event = fold.event;
     row.version = version;
     row.updated_ms = event.time_ms;
     row.by_tool = !event.cause.call_id.is_empty();
@@ -95,48 +96,42 @@ fn advance(row: &mut VariableRow, session: &mut SessionRow, event: &Event, versi
             lock.renewed_ms = event.time_ms;
         } else {
             row.lock = None;
-            session.locked.remove(&row.name);
+            fold.session()?.locked.remove(&row.name);
         }
     }
+    Ok(())
 }
 
-pub(super) fn deleted<R: RowsMut>(
-    rows: &mut R,
-    event: &Event,
-    name: &str,
-) -> Result<(), RowsError> {
-    let mut session = session_of(rows, event)?;
+pub(super) fn deleted<R: RowsMut>(fold: &mut Fold<'_, R>, name: &str) -> Result<(), RowsError> {
+    let session = fold.session()?;
     session.variables = session.variables.saturating_sub(1);
     session.locked.remove(name);
-    let gone = variable_of(rows, event, name)?;
+    let gone = fold
+        .rows
+        .variable_named(&fold.event.session_id, name)?
+        .ok_or_else(|| fold.broken("its variable does not exist"))?;
     for other in gone.depends_on.keys() {
-        let mut row = variable_of(rows, event, other)?;
+        let mut row = fold.variable(other)?;
         row.dependents.remove(name);
-        put_variable(rows, event, row);
+        fold.put_variable(row);
     }
     for other in gone.dependents.keys() {
-        let mut row = variable_of(rows, event, other)?;
+        let mut row = fold.variable(other)?;
         row.depends_on.remove(name);
-        put_variable(rows, event, row);
+        fold.put_variable(row);
     }
-    rows.delete(RowKey::Variable(session.id.clone(), name.to_owned()));
-    put_session(rows, session, event);
-    Ok(())
+    let key = RowKey::Variable(fold.event.session_id.clone(), name.to_owned());
+    fold.rows.delete(key);
+    fold.used()
 }
 
 pub(super) fn access_set<R: RowsMut>(
-    rows: &mut R,
-    event: &Event,
+    fold: &mut Fold<'_, R>,
     name: &str,
     access_json: &str,
 ) -> Result<(), RowsError> {
-    let session = session_of(rows, event)?;
-    let mut row = variable_of(rows, event, name)?;
+    let mut row = fold.variable(name)?;
     access_json.clone_into(&mut row.access_json);
-    rows.put(
-        RowKey::Variable(session.id.clone(), name.to_owned()),
-        Row::Variable(row),
-    );
-    put_session(rows, session, event);
-    Ok(())
+    fold.put_variable(row);
+    fold.used()
 }

@@ -8,7 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::json;
 use snakepit_client::{Client, EventQuery};
+use snakepit_storage::replay::{Replayed, in_threads};
 use snakepit_storage::{Replay, StoredEvent};
+use tokio::sync::mpsc;
 
 use super::super::super::error::{CliError, FAILED, UNAVAILABLE};
 use super::super::super::globals::Context;
@@ -18,6 +20,11 @@ use crate::evidence::checkpoint::{Checkpoint, VerifyingKey};
 
 /// Time for a node to show that it is there.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Events that are handed on at once.
+const BATCH_EVENTS: usize = 256;
+/// Batches that may wait to be replayed.
+const BATCHES_WAITING: usize = 16;
 
 /// The checkpoint that logs are held against, if there is one.
 fn opened(path: Option<&Path>, key: Option<&VerifyingKey>) -> Result<Option<Checkpoint>, CliError> {
@@ -225,42 +232,76 @@ async fn verify(subject: Subject, common: u64, checkpoint: Option<&Checkpoint>) 
 
 async fn replay(
     served: &Served,
-    mut events: Events,
+    events: Events,
     common: u64,
     checkpoint: Option<&Checkpoint>,
     common_hash: &mut Option<Vec<u8>>,
 ) -> Result<(), String> {
-    let mut replay = Replay::new();
     if let Some(checkpoint) = checkpoint.filter(|of| of.size > served.position) {
         return Err(format!(
             "the checkpoint is of {} events, the node has {}",
             checkpoint.size, served.position
         ));
     }
-    while let Some(stored) = events.next().await {
-        let stored = stored.map_err(|error| error.message)?;
-        let hash = stored.hash.as_ref().try_into();
-        let hash = hash.map_err(|_| format!("event {} has no whole hash", stored.position))?;
-        let event = StoredEvent {
-            position: stored.position,
-            bytes: stored.event.into(),
-            hash,
-        };
-        replay.feed(&event).map_err(|error| error.to_string())?;
-        if let Some(of) = checkpoint.filter(|of| of.size == replay.position())
-            && replay.tree_root() != of.root
-        {
-            return Err(format!(
-                "the first {} events are not those of the checkpoint: their root is {}, it says {}",
-                of.size,
-                hex(&replay.tree_root()),
-                hex(&of.root)
-            ));
-        }
-        if replay.position() == common {
-            *common_hash = Some(hash.to_vec());
+    let mut at = vec![common];
+    at.extend(checkpoint.map(|of| of.size));
+    let (replayed, read) = replay_all(events, at).await?;
+    let checked = |position| {
+        let mut all = replayed.checked.iter();
+        all.find(|checked| checked.position == position)
+    };
+    *common_hash = checked(common).map(|checked| checked.chain_head.to_vec());
+    if let Some(of) = checkpoint
+        && let Some(checked) = checked(of.size)
+        && checked.root != of.root
+    {
+        return Err(format!(
+            "the first {} events are not those of the checkpoint: their root is {}, it says {}",
+            of.size,
+            hex(&checked.root),
+            hex(&of.root)
+        ));
+    }
+    let replay = replayed.end.map_err(|error| error.to_string())?;
+    read?;
+    compare_to_served(&replay, served)
+}
+
+/// Read on while what was read is replayed in other threads; what came of both.
+async fn replay_all(
+    events: Events,
+    at: Vec<u64>,
+) -> Result<(Replayed, Result<(), String>), String> {
+    let (give, mut take) = mpsc::channel(BATCHES_WAITING);
+    let replaying = tokio::task::spawn_blocking(move || in_threads(|| take.blocking_recv(), &at));
+    let read = read_into(events, give).await;
+    let replayed = replaying.await.map_err(|error| error.to_string())?;
+    Ok((replayed, read))
+}
+
+async fn read_into(events: Events, give: mpsc::Sender<Vec<StoredEvent>>) -> Result<(), String> {
+    let mut batches = events.ready_chunks(BATCH_EVENTS);
+    while let Some(batch) = batches.next().await {
+        let batch: Vec<_> = batch.into_iter().map(stored).collect::<Result<_, _>>()?;
+        // What is wrong ends a replay before its log ends.
+        if give.send(batch).await.is_err() {
+            break;
         }
     }
+    Ok(())
+}
+
+fn stored(event: Result<snakepit_client::StoredEvent, CliError>) -> Result<StoredEvent, String> {
+    let event = event.map_err(|error| error.message)?;
+    let hash = event.hash.as_ref().try_into();
+    Ok(StoredEvent {
+        position: event.position,
+        hash: hash.map_err(|_| format!("event {} has no whole hash", event.position))?,
+        bytes: event.event.into(),
+    })
+}
+
+fn compare_to_served(replay: &Replay, served: &Served) -> Result<(), String> {
     let (position, expected) = (replay.position(), served.position);
     if position != expected {
         return Err(format!(

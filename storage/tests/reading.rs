@@ -205,7 +205,7 @@ fn a_view_holds_still() {
         .unwrap();
     assert_eq!(view.rows_digest().unwrap(), before);
     assert_ne!(state.rows_digest().unwrap(), before);
-    let value = |rows: &dyn Rows| rows.variable("a", "x").unwrap().unwrap().value;
+    let value = |rows: &dyn Rows| rows.variable("a", "x").unwrap().unwrap().value.clone();
     assert_eq!(value(&view), Value::Integer(8.into()));
     assert_eq!(value(&state.rows()), Value::Integer(100.into()));
     assert_eq!(view.applied().unwrap().last.unwrap().index, 5);

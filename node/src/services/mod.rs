@@ -202,11 +202,11 @@ impl Node {
     ) -> Result<(Barrier, bool), Failure> {
         if !bypass && !ask.consistency_named {
             let session = self.state.cached_rows().session(session_id);
-            if let Ok(Some(SessionRow { config, .. })) = session
-                && config.enable_caching
-                && self
-                    .confirmed_since()
-                    .is_some_and(|since| since <= Duration::from_millis(config.cache_ttl_ms))
+            if let Ok(Some(session)) = session
+                && session.config.enable_caching
+                && self.confirmed_since().is_some_and(|since| {
+                    since <= Duration::from_millis(session.config.cache_ttl_ms)
+                })
             {
                 let barrier = self.group.barrier(Consistency::Stale, ask.deadline).await?;
                 return Ok((barrier, true));
@@ -352,7 +352,7 @@ fn living<T>(
     session_id: &str,
     look: &Look,
     read: &impl Fn(&dyn Rows, &SessionRow, &Look) -> Result<T, Failure>,
-) -> Result<(SessionRow, T), Failure> {
+) -> Result<(Arc<SessionRow>, T), Failure> {
     match rows.session(session_id)? {
         Some(session) if session.alive_at(look.now_ms) => {
             let found = read(rows, &session, look)?;

@@ -156,7 +156,7 @@ impl Node {
 
     fn subject_of(&self, session_id: &str) -> Result<Option<String>, Failure> {
         let session = self.state.rows().session(session_id)?;
-        Ok(session.map(|session| session.subject))
+        Ok(session.map(|session| session.subject.clone()))
     }
 
     /// A command as it may be logged: what a sealed session is to hold is sealed.
@@ -261,7 +261,7 @@ impl Node {
         ask: &Ask,
         session_id: &str,
         identifier: &str,
-    ) -> Result<Option<VariableRow>, Failure> {
+    ) -> Result<Option<Arc<VariableRow>>, Failure> {
         if let Some(row) = self.state.rows().variable(session_id, identifier)? {
             return Ok(Some(row));
         }
@@ -319,7 +319,7 @@ fn holds_values(body: &Body) -> bool {
 /// for the machine to refuse.
 fn set(
     sealer: &Sealer<'_>,
-    row: Option<VariableRow>,
+    row: Option<Arc<VariableRow>>,
     update: &mut SetVariable,
     alone: bool,
 ) -> Result<(), Failure> {

@@ -18,8 +18,15 @@ pub struct Changes {
 #[derive(Debug)]
 pub struct Overlay<R> {
     base: R,
-    seen: RefCell<BTreeMap<RowKey, Option<Row>>>,
-    changes: Changes,
+    rows: RefCell<BTreeMap<RowKey, Slot>>,
+    cleared: BTreeSet<RowPrefix>,
+}
+
+/// A row as it is now.
+#[derive(Debug)]
+struct Slot {
+    row: Option<Row>,
+    changed: bool,
 }
 
 impl<R: Rows> Overlay<R> {
@@ -27,47 +34,65 @@ impl<R: Rows> Overlay<R> {
     pub fn new(base: R) -> Self {
         Self {
             base,
-            seen: RefCell::default(),
-            changes: Changes::default(),
+            rows: RefCell::default(),
+            cleared: BTreeSet::new(),
         }
     }
 
     /// What was changed.
     pub fn into_changes(self) -> Changes {
-        self.changes
+        let rows = self.rows.into_inner().into_iter();
+        Changes {
+            cleared: self.cleared,
+            rows: rows
+                .filter(|(_, slot)| slot.changed)
+                .map(|(key, slot)| (key, slot.row))
+                .collect(),
+        }
+    }
+
+    fn change(&mut self, key: RowKey, row: Option<Row>) {
+        self.rows.get_mut().insert(key, Slot { row, changed: true });
     }
 }
 
 impl<R: Rows> Rows for Overlay<R> {
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
-        if let Some(changed) = self.changes.rows.get(key) {
-            return Ok(changed.clone());
+        if let Some(slot) = self.rows.borrow().get(key) {
+            return Ok(slot.row.clone());
         }
-        if !self.changes.cleared.is_empty()
-            && self.changes.cleared.iter().any(|prefix| prefix.covers(key))
-        {
+        if self.cleared.iter().any(|prefix| prefix.covers(key)) {
             return Ok(None);
         }
-        if let Some(seen) = self.seen.borrow().get(key) {
-            return Ok(seen.clone());
-        }
         let row = self.base.get(key)?;
-        self.seen.borrow_mut().insert(key.clone(), row.clone());
+        let slot = Slot {
+            row: row.clone(),
+            changed: false,
+        };
+        self.rows.borrow_mut().insert(key.clone(), slot);
         Ok(row)
     }
 }
 
 impl<R: Rows> RowsMut for Overlay<R> {
     fn put(&mut self, key: RowKey, row: Row) {
-        self.changes.rows.insert(key, Some(row));
+        self.change(key, Some(row));
+    }
+
+    /// Leaves nothing in the row's place until it is put back.
+    fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
+        if let Some(slot) = self.rows.get_mut().get_mut(key) {
+            return Ok(slot.row.take());
+        }
+        self.get(key)
     }
 
     fn delete(&mut self, key: RowKey) {
-        self.changes.rows.insert(key, None);
+        self.change(key, None);
     }
 
     fn clear(&mut self, prefix: RowPrefix) {
-        self.changes.rows.retain(|key, _| !prefix.covers(key));
-        self.changes.cleared.insert(prefix);
+        self.rows.get_mut().retain(|key, _| !prefix.covers(key));
+        self.cleared.insert(prefix);
     }
 }

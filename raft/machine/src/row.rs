@@ -1,6 +1,7 @@
 //! Rows: the state, as a fold of events leaves it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,21 +78,22 @@ impl RowPrefix {
     }
 }
 
-/// A row's content; its variant goes with that of its key.
+/// A row's content; its variant goes with that of its key. Those that are read again and again, and large, are shared:
+/// a copy costs nothing until one of the two is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Row {
     /// For [`RowKey::Head`].
     Head(HeadRow),
     /// For [`RowKey::Session`].
-    Session(SessionRow),
+    Session(Arc<SessionRow>),
     /// For [`RowKey::Variable`].
-    Variable(VariableRow),
+    Variable(Arc<VariableRow>),
     /// For [`RowKey::Request`]: the first answer.
     Request(Answer),
     /// For [`RowKey::Deadline`] and [`RowKey::ProgramDeadline`].
     Deadline,
     /// For [`RowKey::Program`].
-    Program(ProgramRow),
+    Program(Arc<ProgramRow>),
     /// For [`RowKey::Tool`].
     Tool(ToolRow),
     /// For [`RowKey::Pool`].

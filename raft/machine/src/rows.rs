@@ -1,5 +1,7 @@
 //! How the machine reads and changes rows.
 
+use std::sync::Arc;
+
 use crate::{
     Answer, HeadRow, Kept, PoolRow, ProgramRow, Row, RowKey, RowPrefix, SessionRow, SubjectRow,
     ToolRow, VariableRow,
@@ -47,7 +49,7 @@ pub trait RowsExt: Rows {
     }
 
     /// A session, whether its deadline has passed or not.
-    fn session(&self, session_id: &str) -> Result<Option<SessionRow>, RowsError> {
+    fn session(&self, session_id: &str) -> Result<Option<Arc<SessionRow>>, RowsError> {
         let key = RowKey::Session(session_id.to_owned());
         match self.get(&key)? {
             None => Ok(None),
@@ -61,7 +63,7 @@ pub trait RowsExt: Rows {
         &self,
         session_id: &str,
         name: &str,
-    ) -> Result<Option<VariableRow>, RowsError> {
+    ) -> Result<Option<Arc<VariableRow>>, RowsError> {
         let key = RowKey::Variable(session_id.to_owned(), name.to_owned());
         match self.get(&key)? {
             None => Ok(None),
@@ -75,7 +77,7 @@ pub trait RowsExt: Rows {
         &self,
         session_id: &str,
         identifier: &str,
-    ) -> Result<Option<VariableRow>, RowsError> {
+    ) -> Result<Option<Arc<VariableRow>>, RowsError> {
         if let Some(name) = name_in_id(identifier)
             && let Some(row) = self.variable_named(session_id, name)?
             && row.id == identifier
@@ -117,7 +119,7 @@ pub trait RowsExt: Rows {
     }
 
     /// A program, whether its deadline has passed or not; an empty session id stands for global ones.
-    fn program(&self, session_id: &str, id: &str) -> Result<Option<ProgramRow>, RowsError> {
+    fn program(&self, session_id: &str, id: &str) -> Result<Option<Arc<ProgramRow>>, RowsError> {
         let key = RowKey::Program(session_id.to_owned(), id.to_owned());
         match self.get(&key)? {
             None => Ok(None),

@@ -1,6 +1,7 @@
 //! Rows as they were at one moment.
 
 use std::io;
+use std::sync::Arc;
 
 use rocksdb::{DBIteratorWithThreadMode, Direction, IteratorMode, ReadOptions, Snapshot};
 use snakepit_machine::{
@@ -63,7 +64,7 @@ impl<'a> StateView<'a> {
         for item in self.iterate(columns::SESSIONS, &start, None)?.take(limit) {
             let (key, value) = item.map_err(rocks("read sessions"))?;
             match row::decode(&value)? {
-                Row::Session(session) => found.push(session),
+                Row::Session(session) => found.push(Arc::unwrap_or_clone(session)),
                 _ => return Err(misfit(RowColumn::Sessions, &key)),
             }
         }
@@ -87,7 +88,7 @@ impl<'a> StateView<'a> {
         for item in self.iterate(columns::VARIABLES, &start, end)?.take(limit) {
             let (key, value) = item.map_err(rocks("read variables"))?;
             match row::decode(&value)? {
-                Row::Variable(variable) => found.push(variable),
+                Row::Variable(variable) => found.push(Arc::unwrap_or_clone(variable)),
                 _ => return Err(misfit(RowColumn::Variables, &key)),
             }
         }
@@ -112,7 +113,7 @@ impl<'a> StateView<'a> {
         for item in self.iterate(columns::PROGRAMS, &start, end)?.take(limit) {
             let (key, value) = item.map_err(rocks("read programs"))?;
             match row::decode(&value)? {
-                Row::Program(program) => found.push(program),
+                Row::Program(program) => found.push(Arc::unwrap_or_clone(program)),
                 _ => return Err(misfit(RowColumn::Programs, &key)),
             }
         }

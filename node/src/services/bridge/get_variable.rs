@@ -24,7 +24,7 @@ pub(super) async fn answer(
             .variable(&session_id, &variable_identifier)?
             .ok_or_else(|| Rejection::no_variable(&variable_identifier))?;
         look.check(Action::Read, &row)?;
-        wire::variable(&session_id, row, look)
+        wire::variable(&session_id, Arc::unwrap_or_clone(row), look)
     });
     let (index, variable) = read.await?;
     ask.note_shown(&id, &variable);

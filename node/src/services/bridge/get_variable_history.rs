@@ -67,7 +67,7 @@ pub(super) async fn answer(
             entries: entries.collect::<Result<_, _>>()?,
             next_before_version,
         };
-        Ok((row.name, response))
+        Ok((row.name.clone(), response))
     });
     let (index, (name, response)) = read.await?;
     for entry in &response.entries {

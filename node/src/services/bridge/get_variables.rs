@@ -38,7 +38,10 @@ pub(super) async fn answer(
                 match view.variable(&session_id, &identifier)? {
                     Some(row) => {
                         look.check(Action::Read, &row)?;
-                        variables.insert(identifier, show(&session_id, row, look)?);
+                        variables.insert(
+                            identifier,
+                            show(&session_id, Arc::unwrap_or_clone(row), look)?,
+                        );
                     }
                     None => missing_variables.push(identifier),
                 }

@@ -89,7 +89,7 @@ fn old_value(
     }
     let version = history::find(state, &row, target_version)?;
     let value = version.value().cloned().ok_or_else(misfit)?;
-    Ok((row.id, value))
+    Ok((row.id.clone(), value))
 }
 
 /// The variable as the event of the rollback tells it: the same however often it is asked, whatever has become

@@ -74,7 +74,7 @@ pub(super) async fn get(
     .await?;
     let program = Some(wire::program(
         &session_id,
-        program,
+        Arc::unwrap_or_clone(program),
         ask.arrays,
         &ask.opener,
     )?);

@@ -44,7 +44,7 @@ pub(super) struct VariableChange {
     value: Option<Value>,
     version: u64,
     /// The variable as it is now; `None` where it is gone.
-    row: Option<VariableRow>,
+    row: Option<Arc<VariableRow>>,
     json: OnceLock<Made>,
     raw: OnceLock<Made>,
 }
@@ -86,7 +86,7 @@ impl VariableChange {
         let source = wire::source(&metadata, by_tool);
         // Rules, dependencies and locks are as they are now; value, version and time are the event's own.
         let mut variable = match self.row.clone() {
-            Some(row) => wire::variable(session_id, row, &look)?,
+            Some(row) => wire::variable(session_id, Arc::unwrap_or_clone(row), &look)?,
             None => bridge::Variable::default(),
         };
         let (value, payload) = self
@@ -165,7 +165,7 @@ pub(super) fn read(
         .variable_named(&session_id, told.name)
         .map_err(io::Error::other)?
         .filter(|row| told.id.is_none_or(|id| *id == row.id));
-    let now = |read: fn(&VariableRow) -> &String| row.as_ref().map(read).cloned();
+    let now = |read: fn(&VariableRow) -> &String| row.as_deref().map(read).cloned();
     let change = VariableChange {
         id: told
             .id

@@ -110,6 +110,7 @@ fn begin(
             .ok_or_else(|| Rejection::no_variable(identifier))?;
         look.check(Action::Watch, &row)?;
         if names.insert(row.name.clone()) && initial {
+            let row = Arc::unwrap_or_clone(row);
             updates.push(initial_value(session_id, row, position, look)?);
         }
     }

@@ -44,8 +44,8 @@ pub(super) fn decide<R: Rows>(
     Ok(Decision {
         answer,
         events: vec![Payload::DependencyAdded {
-            from: from.name,
-            to: to.name,
+            from: from.name.clone(),
+            to: to.name.clone(),
             kind: body.kind.clone(),
         }],
     })
@@ -90,7 +90,7 @@ fn path<R: Rows>(
         let Some(row) = rows.variable_named(session_id, &name)? else {
             continue;
         };
-        for next in row.depends_on.into_keys() {
+        for next in row.depends_on.keys().cloned() {
             if seen.insert(next.clone()) {
                 came_from.insert(next.clone(), name.clone());
                 left.push(next);

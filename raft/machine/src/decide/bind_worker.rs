@@ -6,11 +6,11 @@ pub(super) fn decide<R: Rows>(
     context: Context<'_>,
     body: &BindWorker,
 ) -> Result<Decision, DecideError> {
-    let mut session = living_session(rows, context, &body.session_id)?;
+    let session = living_session(rows, context, &body.session_id)?;
     check_id("pool", &body.pool)?;
     check_id("worker", &body.worker)?;
-    let held = session.bindings.remove(&body.pool);
-    if let Some(held) = &held {
+    let held = session.bindings.get(&body.pool);
+    if let Some(held) = held {
         let same = held.node == body.node && held.worker == body.worker;
         if same || held.worker != body.replaces {
             return Ok(Decision::unchanged(Answer::WorkerBound {

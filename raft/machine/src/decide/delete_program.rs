@@ -14,7 +14,7 @@ pub(super) fn decide<R: Rows>(
         Some(held) => Ok(Decision {
             answer: Answer::Done { existed: true },
             events: vec![Payload::ProgramDeleted {
-                program_id: held.id,
+                program_id: held.id.clone(),
                 version: held.version,
             }],
         }),

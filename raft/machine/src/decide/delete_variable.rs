@@ -20,11 +20,11 @@ pub(super) fn decide<R: Rows>(
     Ok(Decision {
         answer: Answer::VariableDeleted,
         events: vec![Payload::VariableDeleted {
-            id: held.id,
-            name: held.name,
+            id: held.id.clone(),
+            name: held.name.clone(),
             version: held.version,
-            type_name: held.type_name,
-            access_json: held.access_json,
+            type_name: held.type_name.clone(),
+            access_json: held.access_json.clone(),
         }],
     })
 }

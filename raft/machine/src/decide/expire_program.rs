@@ -12,7 +12,7 @@ pub(super) fn decide<R: Rows>(
             answer: Answer::Done { existed: true },
             events: vec![Payload::ProgramExpired {
                 deadline_ms: held.deadline_ms(),
-                program_id: held.id,
+                program_id: held.id.clone(),
             }],
         }),
         None => Ok(Decision::unchanged(Answer::Done { existed: false })),

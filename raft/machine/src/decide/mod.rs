@@ -33,6 +33,7 @@ mod touch_session;
 mod unbind_worker;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::access::{self, Action, Actor};
 use crate::types::{self, Constraints};
@@ -129,7 +130,7 @@ fn living_session<R: Rows>(
     rows: &R,
     context: Context<'_>,
     session_id: &str,
-) -> Result<SessionRow, DecideError> {
+) -> Result<Arc<SessionRow>, DecideError> {
     match rows.session(session_id)? {
         Some(session) if session.alive_at(context.time_ms) => Ok(session),
         _ => Err(Rejection::no_session(session_id).into()),
@@ -141,7 +142,7 @@ fn held_variable<R: Rows>(
     rows: &R,
     session_id: &str,
     identifier: &str,
-) -> Result<VariableRow, DecideError> {
+) -> Result<Arc<VariableRow>, DecideError> {
     Ok(rows
         .variable(session_id, identifier)?
         .ok_or_else(|| Rejection::no_variable(identifier))?)

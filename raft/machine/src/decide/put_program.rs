@@ -47,7 +47,7 @@ pub(super) fn decide<R: Rows>(
         count = count.saturating_sub(1);
         events.push(Payload::ProgramExpired {
             deadline_ms: dead.deadline_ms(),
-            program_id: dead.id,
+            program_id: dead.id.clone(),
         });
     }
     let version = held.as_ref().map_or(0, |held| held.version);

@@ -43,11 +43,11 @@ pub(super) fn decide<R: Rows>(
             check_write(context, &held)?;
             let past = held.past_of_next();
             let access_json = if body.access_json.is_empty() {
-                held.access_json
+                held.access_json.clone()
             } else {
                 body.access_json.clone()
             };
-            (held.id, held.version + 1, past, access_json)
+            (held.id.clone(), held.version + 1, past, access_json)
         }
         None => {
             if session.variables >= limits.variables_per_session_max {

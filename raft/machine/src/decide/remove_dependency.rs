@@ -16,8 +16,8 @@ pub(super) fn decide<R: Rows>(
     Ok(Decision {
         answer: Answer::Done { existed: true },
         events: vec![Payload::DependencyRemoved {
-            from: from.name,
-            to: to.name,
+            from: from.name.clone(),
+            to: to.name.clone(),
         }],
     })
 }

@@ -47,10 +47,10 @@ pub(super) fn decide<R: Rows>(
             version,
             target_version: body.target_version,
             past: held.past_of_next(),
-            type_name: held.type_name,
-            access_json: held.access_json,
-            id: held.id,
-            name: held.name,
+            type_name: held.type_name.clone(),
+            access_json: held.access_json.clone(),
+            id: held.id.clone(),
+            name: held.name.clone(),
         }],
     })
 }

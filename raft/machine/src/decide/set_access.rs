@@ -19,8 +19,8 @@ pub(super) fn decide<R: Rows>(
     Ok(Decision {
         answer,
         events: vec![Payload::VariableAccessSet {
-            id: held.id,
-            name: held.name,
+            id: held.id.clone(),
+            name: held.name.clone(),
             access_json: body.access_json.clone(),
         }],
     })

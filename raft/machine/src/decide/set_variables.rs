@@ -86,9 +86,9 @@ fn decide_one<R: Rows>(
         metadata: body.metadata.clone(),
         version: held.version + 1,
         past: held.past_of_next(),
-        type_name: held.type_name,
-        access_json: held.access_json,
-        id: held.id,
-        name: held.name,
+        type_name: held.type_name.clone(),
+        access_json: held.access_json.clone(),
+        id: held.id.clone(),
+        name: held.name.clone(),
     })
 }

@@ -42,8 +42,8 @@ pub(super) fn decide<R: Rows>(
             expires_ms: context.time_ms.saturating_add(body.lease_ms),
         },
         events: vec![Payload::OptimizationStarted {
-            id: held.id,
-            name: held.name,
+            id: held.id.clone(),
+            name: held.name.clone(),
             optimization_id,
             optimizer_id: body.optimizer_id.clone(),
             config: body.config.clone(),

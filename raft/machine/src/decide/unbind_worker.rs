@@ -6,15 +6,15 @@ pub(super) fn decide<R: Rows>(
     context: Context<'_>,
     body: &UnbindWorker,
 ) -> Result<Decision, DecideError> {
-    let mut session = living_session(rows, context, &body.session_id)?;
+    let session = living_session(rows, context, &body.session_id)?;
     check_id("pool", &body.pool)?;
     check_id("worker", &body.worker)?;
-    match session.bindings.remove(&body.pool) {
+    match session.bindings.get(&body.pool) {
         Some(held) if held.worker == body.worker => Ok(Decision {
             answer: Answer::Done { existed: true },
             events: vec![Payload::WorkerUnbound {
                 pool: body.pool.clone(),
-                worker: held.worker,
+                worker: held.worker.clone(),
                 node: held.node,
             }],
         }),

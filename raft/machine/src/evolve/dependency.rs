@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Fold;
 use crate::{RowsError, RowsMut};
 
@@ -8,10 +10,14 @@ pub(super) fn added<R: RowsMut>(
     kind: &str,
 ) -> Result<(), RowsError> {
     let mut dependent = fold.variable(from)?;
-    dependent.depends_on.insert(to.to_owned(), kind.to_owned());
+    Arc::make_mut(&mut dependent)
+        .depends_on
+        .insert(to.to_owned(), kind.to_owned());
     fold.put_variable(dependent);
     let mut source = fold.variable(to)?;
-    source.dependents.insert(from.to_owned(), kind.to_owned());
+    Arc::make_mut(&mut source)
+        .dependents
+        .insert(from.to_owned(), kind.to_owned());
     fold.put_variable(source);
     fold.used()
 }
@@ -22,10 +28,10 @@ pub(super) fn removed<R: RowsMut>(
     to: &str,
 ) -> Result<(), RowsError> {
     let mut dependent = fold.variable(from)?;
-    dependent.depends_on.remove(to);
+    Arc::make_mut(&mut dependent).depends_on.remove(to);
     fold.put_variable(dependent);
     let mut source = fold.variable(to)?;
-    source.dependents.remove(from);
+    Arc::make_mut(&mut source).dependents.remove(from);
     fold.put_variable(source);
     fold.used()
 }

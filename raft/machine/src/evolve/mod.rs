@@ -17,10 +17,10 @@ mod worker;
 pub(crate) use requests::outliving_request;
 pub use requests::{REQUESTS_KEPT_MAX, REQUESTS_KEPT_MIN, REQUESTS_KEPT_MS};
 
+use std::sync::Arc;
+
 use crate::rows::misfit;
-use crate::{
-    Event, HeadRow, Payload, Row, RowKey, RowsError, RowsMut, SessionRow, VariableRow,
-};
+use crate::{Event, HeadRow, Payload, Row, RowKey, RowsError, RowsMut, SessionRow, VariableRow};
 
 /// Fold one event into the rows.
 pub fn evolve<R: RowsMut>(rows: &mut R, event: &Event) -> Result<(), RowsError> {
@@ -75,7 +75,7 @@ struct Fold<'a, R> {
     rows: &'a mut R,
     event: &'a Event,
     head: HeadRow,
-    session: Option<SessionRow>,
+    session: Option<Arc<SessionRow>>,
 }
 
 impl<'a, R: RowsMut> Fold<'a, R> {
@@ -120,11 +120,12 @@ impl<'a, R: RowsMut> Fold<'a, R> {
         let event = self.event;
         self.session
             .as_mut()
+            .map(Arc::make_mut)
             .ok_or_else(|| broken(event, "its session does not exist"))
     }
 
     /// The same, for an event with which it ends.
-    fn take_session(&mut self) -> Result<SessionRow, RowsError> {
+    fn take_session(&mut self) -> Result<Arc<SessionRow>, RowsError> {
         self.session()?;
         self.session
             .take()
@@ -147,13 +148,13 @@ impl<'a, R: RowsMut> Fold<'a, R> {
     }
 
     /// A variable of the event's session, which must be there, to be put back.
-    fn variable(&mut self, name: &str) -> Result<VariableRow, RowsError> {
+    fn variable(&mut self, name: &str) -> Result<Arc<VariableRow>, RowsError> {
         self.variable_if_there(name)?
             .ok_or_else(|| self.broken("its variable does not exist"))
     }
 
     /// A variable of the event's session, to be put back.
-    fn variable_if_there(&mut self, name: &str) -> Result<Option<VariableRow>, RowsError> {
+    fn variable_if_there(&mut self, name: &str) -> Result<Option<Arc<VariableRow>>, RowsError> {
         let key = RowKey::Variable(self.event.session_id.clone(), name.to_owned());
         match self.rows.take(&key)? {
             None => Ok(None),
@@ -162,7 +163,7 @@ impl<'a, R: RowsMut> Fold<'a, R> {
         }
     }
 
-    fn put_variable(&mut self, row: VariableRow) {
+    fn put_variable(&mut self, row: Arc<VariableRow>) {
         let key = RowKey::Variable(self.event.session_id.clone(), row.name.clone());
         self.rows.put(key, Row::Variable(row));
     }

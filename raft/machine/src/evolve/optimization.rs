@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Fold;
 use crate::{Lock, Payload, RowsError, RowsMut};
 
@@ -14,7 +16,8 @@ pub(super) fn started<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsErro
     else {
         return Err(fold.broken("another payload was expected"));
     };
-    let mut row = fold.variable(name)?;
+    let mut held = fold.variable(name)?;
+    let row = Arc::make_mut(&mut held);
     // Whoever renews it by its id does not take it over.
     let (started_ms, principal) = match row.lock.take() {
         Some(lock) if *renewed => (lock.started_ms, lock.principal),
@@ -29,14 +32,14 @@ pub(super) fn started<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsErro
         renewed_ms: fold.event.time_ms,
         lease_ms: *lease_ms,
     });
-    fold.put_variable(row);
+    fold.put_variable(held);
     fold.session()?.locked.insert(name.clone());
     fold.used()
 }
 
 pub(super) fn stopped<R: RowsMut>(fold: &mut Fold<'_, R>, name: &str) -> Result<(), RowsError> {
     let mut row = fold.variable(name)?;
-    row.lock = None;
+    Arc::make_mut(&mut row).lock = None;
     fold.put_variable(row);
     fold.session()?.locked.remove(name);
     fold.used()

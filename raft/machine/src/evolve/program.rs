@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Fold;
 use crate::{Payload, ProgramRow, Row, RowKey, RowsError, RowsExt, RowsMut};
 
@@ -29,7 +31,7 @@ pub(super) fn put<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
         fold.head.programs += added;
         if let Some(held) = held {
             fold.rows
-                .delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id));
+                .delete(RowKey::ProgramDeadline(held.deadline_ms(), held.id.clone()));
         }
         fold.rows.put(
             RowKey::ProgramDeadline(row.deadline_ms(), row.id.clone()),
@@ -41,7 +43,7 @@ pub(super) fn put<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
     }
     fold.rows.put(
         RowKey::Program(fold.event.session_id.clone(), row.id.clone()),
-        Row::Program(row),
+        Row::Program(Arc::new(row)),
     );
     Ok(())
 }
@@ -60,7 +62,9 @@ pub(super) fn ended<R: RowsMut>(fold: &mut Fold<'_, R>, program_id: &str) -> Res
         session.programs = session.programs.saturating_sub(1);
         fold.used()?;
     }
-    fold.rows
-        .delete(RowKey::Program(fold.event.session_id.clone(), held.id));
+    fold.rows.delete(RowKey::Program(
+        fold.event.session_id.clone(),
+        held.id.clone(),
+    ));
     Ok(())
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Fold;
 use crate::{Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut, SessionRow};
@@ -37,7 +38,7 @@ pub(super) fn created<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsErro
         RowKey::Deadline(session.deadline_ms(), session.id.clone()),
         Row::Deadline,
     );
-    fold.session = Some(session);
+    fold.session = Some(Arc::new(session));
     Ok(())
 }
 
@@ -50,6 +51,6 @@ pub(super) fn ended<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError>
     fold.rows.clear(RowPrefix::Variables(session.id.clone()));
     fold.rows.clear(RowPrefix::Requests(session.id.clone()));
     fold.rows.clear(RowPrefix::Programs(session.id.clone()));
-    fold.rows.clear(RowPrefix::Tools(session.id));
+    fold.rows.clear(RowPrefix::Tools(session.id.clone()));
     Ok(())
 }

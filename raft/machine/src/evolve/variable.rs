@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Fold;
 use crate::{Payload, RowKey, RowsError, RowsExt, RowsMut, VariableRow};
@@ -19,11 +20,11 @@ pub(super) fn registered<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsE
         return Err(fold.broken("another payload was expected"));
     };
     fold.session()?.updates += 1;
-    let mut row = match fold.variable_if_there(name)? {
+    let mut held = match fold.variable_if_there(name)? {
         Some(held) => held,
         None => {
             fold.session()?.variables += 1;
-            VariableRow {
+            Arc::new(VariableRow {
                 id: id.clone(),
                 name: name.clone(),
                 type_name: type_name.clone(),
@@ -39,15 +40,16 @@ pub(super) fn registered<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsE
                 depends_on: BTreeMap::new(),
                 dependents: BTreeMap::new(),
                 lock: None,
-            }
+            })
         }
     };
+    let row = Arc::make_mut(&mut held);
     row.value = value.clone();
     row.constraints_json.clone_from(constraints_json);
     row.metadata.clone_from(metadata);
     row.access_json.clone_from(access_json);
-    advance(fold, &mut row, *version)?;
-    fold.put_variable(row);
+    advance(fold, row, *version)?;
+    fold.put_variable(held);
     fold.used()
 }
 
@@ -70,11 +72,12 @@ pub(super) fn set<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> {
         return Err(fold.broken("another payload was expected"));
     };
     fold.session()?.updates += 1;
-    let mut row = fold.variable(name)?;
+    let mut held = fold.variable(name)?;
+    let row = Arc::make_mut(&mut held);
     row.value = value.clone();
     row.metadata.extend(metadata.clone());
-    advance(fold, &mut row, *version)?;
-    fold.put_variable(row);
+    advance(fold, row, *version)?;
+    fold.put_variable(held);
     fold.used()
 }
 
@@ -112,12 +115,12 @@ pub(super) fn deleted<R: RowsMut>(fold: &mut Fold<'_, R>, name: &str) -> Result<
         .ok_or_else(|| fold.broken("its variable does not exist"))?;
     for other in gone.depends_on.keys() {
         let mut row = fold.variable(other)?;
-        row.dependents.remove(name);
+        Arc::make_mut(&mut row).dependents.remove(name);
         fold.put_variable(row);
     }
     for other in gone.dependents.keys() {
         let mut row = fold.variable(other)?;
-        row.depends_on.remove(name);
+        Arc::make_mut(&mut row).depends_on.remove(name);
         fold.put_variable(row);
     }
     let key = RowKey::Variable(fold.event.session_id.clone(), name.to_owned());
@@ -131,7 +134,7 @@ pub(super) fn access_set<R: RowsMut>(
     access_json: &str,
 ) -> Result<(), RowsError> {
     let mut row = fold.variable(name)?;
-    access_json.clone_into(&mut row.access_json);
+    access_json.clone_into(&mut Arc::make_mut(&mut row).access_json);
     fold.put_variable(row);
     fold.used()
 }

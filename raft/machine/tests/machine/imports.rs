@@ -142,7 +142,10 @@ fn an_import_is_a_session_with_all_that_it_holds() {
         updated_ms: T0,
         ttl_ms: 0,
     };
-    assert_eq!(machine.rows.program("s", "p").unwrap(), Some(program));
+    assert_eq!(
+        machine.rows.program("s", "p").unwrap(),
+        Some(program.into())
+    );
     machine
         .request(T0 + 1, "r", Body::ImportSession(body))
         .only_answers(answer);

@@ -594,7 +594,7 @@ fn run(acts: &[Act], mut check: impl FnMut(&Machine, u64, &Command, &Did, &Machi
         if let Body::RollbackVariable(body) = &mut command.body
             && let Some(row) = machine.rows.variable(&body.session_id, &body.id).unwrap()
         {
-            body.id = row.id;
+            body.id = row.id.clone();
         }
         let did = machine.step(time_ms, &command);
         check(&before, time_ms, &command, &did, &machine);

@@ -426,7 +426,7 @@ fn an_epoch_ends_at_half_the_cap_however_young() {
             answers: kept(epoch, count, T0),
             ..machine.session("s")
         };
-        machine.rows.put(session_key("s"), Row::Session(row));
+        machine.rows.put(session_key("s"), Row::Session(row.into()));
     };
     full(&mut machine, 0, half - 1);
     fill(&mut machine, 1, 1, T0);

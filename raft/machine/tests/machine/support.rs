@@ -1,6 +1,7 @@
 //! What the tests are made of: a machine over rows in memory, commands, events and rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use num_bigint::BigInt;
 use snakepit_machine::{
@@ -141,11 +142,11 @@ impl Machine {
     }
 
     pub fn session(&self, session_id: &str) -> SessionRow {
-        self.rows.session(session_id).unwrap().unwrap()
+        Arc::unwrap_or_clone(self.rows.session(session_id).unwrap().unwrap())
     }
 
     pub fn variable(&self, session_id: &str, identifier: &str) -> VariableRow {
-        self.rows.variable(session_id, identifier).unwrap().unwrap()
+        Arc::unwrap_or_clone(self.rows.variable(session_id, identifier).unwrap().unwrap())
     }
 
     pub fn keys(&self) -> Vec<RowKey> {
@@ -599,7 +600,7 @@ pub fn session_key(session_id: &str) -> RowKey {
 }
 
 pub fn session_row(row: SessionRow) -> (RowKey, Option<Row>) {
-    (session_key(&row.id), Some(Row::Session(row)))
+    (session_key(&row.id), Some(Row::Session(row.into())))
 }
 
 /// A session as it is right after it was created.
@@ -652,7 +653,7 @@ pub fn past(previous: u64, skip: u64) -> Past {
 pub fn program_row(session_id: &str, row: ProgramRow) -> (RowKey, Option<Row>) {
     (
         RowKey::Program(session_id.into(), row.id.clone()),
-        Some(Row::Program(row)),
+        Some(Row::Program(row.into())),
     )
 }
 
@@ -670,6 +671,6 @@ pub fn no_deadline(time_ms: u64, session_id: &str) -> (RowKey, Option<Row>) {
 pub fn variable_row(session_id: &str, row: VariableRow) -> (RowKey, Option<Row>) {
     (
         RowKey::Variable(session_id.into(), row.name.clone()),
-        Some(Row::Variable(row)),
+        Some(Row::Variable(row.into())),
     )
 }

@@ -1,7 +1,9 @@
 //! A session as it was, folded from the log; also one that has ended since.
 
+use std::sync::Arc;
+
 use snakepit_machine::access::Action;
-use snakepit_machine::{Rejection, RejectionKind, Row, RowsExt as _};
+use snakepit_machine::{ProgramRow, Rejection, RejectionKind, Row, RowsExt as _, VariableRow};
 use snakepit_proto::session::{ExportSessionRequest, SessionExport};
 use snakepit_storage::{StateStore, state_store::PastSession};
 
@@ -51,7 +53,7 @@ fn export(
         )
         .into());
     };
-    let mut export = Filling::new(session, bytes_max);
+    let mut export = Filling::new(Arc::unwrap_or_clone(session), bytes_max);
     export.export.position = past.position;
     fill(state, past, look, &mut export)?;
     Ok(export.export)
@@ -73,9 +75,9 @@ fn fill(
                 if let Some(current) = now.variable_named(&id, &variable.name)? {
                     look.check(Action::Read, &current)?;
                 }
-                export.variable(variable.clone(), look)?;
+                export.variable(VariableRow::clone(variable), look)?;
             }
-            Row::Program(program) => export.program(program.clone(), look)?,
+            Row::Program(program) => export.program(ProgramRow::clone(program), look)?,
             _ => {}
         }
     }

@@ -34,6 +34,9 @@ use crate::status::{GroupStatus, Role};
 use crate::types::TypeConfig;
 use crate::{ProposeError, Proposed, ReadError};
 
+/// How often it is seen whether raft has stopped.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+
 /// What a node keeps on disk.
 #[derive(Clone)]
 pub struct Stores {
@@ -313,18 +316,19 @@ impl Group {
         }
     }
 
-    /// Returns when raft has stopped by itself, with the reason: the node cannot go on.
+    /// Returns when raft has stopped by itself, with the reason: the node cannot go on. It looks now and then: to be
+    /// told of all that changes would wake it with every entry.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.inner.raft.metrics();
-        match metrics
-            .wait_until(|metrics| metrics.running_state.is_err())
-            .await
-        {
-            Ok(metrics) => match &metrics.running_state {
-                Err(fatal) => fatal.to_string(),
-                Ok(()) => String::new(),
-            },
-            Err(_) => "raft has ended".to_owned(),
+        let metrics = self.inner.raft.metrics();
+        let mut rarely = self.inner.raft.server_metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                return fatal.to_string();
+            }
+            match tokio::time::timeout(LOOK_AFTER, rarely.changed()).await {
+                Ok(Err(_)) => return "raft has ended".to_owned(),
+                Ok(Ok(())) | Err(_) => {}
+            }
         }
     }
 }

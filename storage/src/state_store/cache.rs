@@ -23,16 +23,16 @@ impl RowCache {
     }
 
     /// Take over what was written.
-    pub(super) fn write(&mut self, changes: &Changes) {
+    pub(super) fn write(&mut self, changes: Changes) {
         if !changes.cleared.is_empty() {
             self.rows
                 .retain(|key, _| !changes.cleared.iter().any(|prefix| prefix.covers(key)));
         }
-        for (key, row) in &changes.rows {
-            if is_kept(key, row.as_ref()) {
-                self.keep(key.clone(), row.clone());
+        for (key, row) in changes.rows {
+            if is_kept(&key, row.as_ref()) {
+                self.keep(key, row);
             } else {
-                self.rows.remove(key);
+                self.rows.remove(&key);
             }
         }
     }

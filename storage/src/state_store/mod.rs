@@ -187,7 +187,7 @@ impl StateStorage for StateStore {
         let folded = fold::fold(rows, before.applied.clone(), before.chain(), entries)?;
         commit::commit(&db, &folded)?;
         past::keep_points(&db, &folded)?;
-        cache.write(&folded.changes);
+        cache.write(folded.changes);
         let row = if folded.events.is_empty() {
             snakepit_machine::HeadRow {
                 time_ms: before.head.time_ms,

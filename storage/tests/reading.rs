@@ -278,7 +278,7 @@ fn a_replay_in_threads_names_what_is_damaged() {
         "{error}"
     );
 
-    // A chain that is sound, of events that do not fold: without the first, the second has no session. What
+    // A chain that is sound, of events that do not fold: without the first, a variable has no session. What
     // comes behind it, wrong in another way, is not what is told.
     let mut hash = [0; 32];
     let mut unfoldable = Vec::new();
@@ -298,7 +298,7 @@ fn a_replay_in_threads_names_what_is_damaged() {
         let mut batches = unfoldable.chunks(batch).map(<[_]>::to_vec);
         let error = in_threads(|| batches.next(), &[]).end.unwrap_err();
         assert!(
-            matches!(error, ReplayError::Unfoldable { position: 1, .. }),
+            matches!(error, ReplayError::Unfoldable { position: 2, .. }),
             "{error}"
         );
     }

@@ -93,7 +93,7 @@ pub(crate) fn json(event: &Event, hash: &[u8]) -> Json {
     Json::Object(fields)
 }
 
-/// All there is to know of an event by itself: the fields of docs/evidence.md but `hash` and `bytes`.
+/// All there is to know of an event by itself: the fields of docs/evidence-format.md but `hash` and `bytes`.
 pub(super) fn fields(event: &Event) -> Map<String, Json> {
     let principal = json!({ "name": event.principal.name, "verified": event.principal.verified });
     let fields = [

@@ -10,7 +10,7 @@ use super::spool::beside;
 /// Its format.
 pub(in super::super) const FORMAT: &str = "snakepit-export/1";
 
-/// See docs/evidence.md.
+/// See docs/evidence-format.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in super::super) struct Manifest {
     pub(in super::super) format: String,

@@ -1,4 +1,4 @@
-//! `snakepit log export`: events for others to read, and to check; docs/evidence.md has the formats.
+//! `snakepit log export`: events for others to read, and to check; docs/evidence-format.md has the formats.
 
 mod file;
 mod filling;

@@ -1,4 +1,4 @@
-//! An export, checked as docs/evidence.md says under "To check an export". Its twin that shares no code with the
+//! An export, checked as docs/evidence-format.md says under "To check an export". Its twin that shares no code with the
 //! nodes is `python -m snakepit.verify`.
 
 mod batches;

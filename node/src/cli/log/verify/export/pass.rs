@@ -1,4 +1,4 @@
-//! One way through an export, in its order: docs/evidence.md, "To check an export".
+//! One way through an export, in its order: docs/evidence-format.md, "To check an export".
 
 use std::collections::BTreeMap;
 use std::num::NonZero;

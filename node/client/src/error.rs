@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use snakepit_proto::headers;
-use snakepit_proto::transport::{causes, never_sent};
+use snakepit_proto::transport::{causes, never_begun};
 use tonic::{Code, Status};
 
 /// Why a call has no answer. Each kind says what to do; the message says what happened and carries a hint
@@ -135,7 +135,7 @@ impl Failure {
         let maybe_done = match said(headers::DONE) {
             Some("no") => false,
             Some(_) => true,
-            None if never_sent(status) => false,
+            None if never_begun(status) => false,
             None if local => true,
             None => matches!(
                 status.code(),

@@ -14,7 +14,7 @@ use snakepit_proto::peer::{
     CallStateRequest, CapacityRequest, CapacityResponse, DropKeyRequest, GetKeyRequest,
     PoolCapacity, PutKeyRequest, RoutedCall, WorkerCapacity,
 };
-use snakepit_proto::transport::never_sent;
+use snakepit_proto::transport::never_begun;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -472,7 +472,7 @@ fn lost(id: u64, status: Status) -> Status {
     if status.metadata().contains_key(headers::ERROR_KIND) || status.code() == Code::Unimplemented {
         return status;
     }
-    if never_sent(&status) {
+    if never_begun(&status) {
         let mut silent = Status::unavailable(format!(
             "node {id} cannot be reached: {}; hint: not done, retry",
             status.message()

@@ -325,9 +325,8 @@ impl Group {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
                 return fatal.to_string();
             }
-            match tokio::time::timeout(LOOK_AFTER, rarely.changed()).await {
-                Ok(Err(_)) => return "raft has ended".to_owned(),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AFTER, rarely.changed()).await {
+                return "raft has ended".to_owned();
             }
         }
     }

@@ -321,13 +321,16 @@ impl Group {
     pub async fn failed(&self) -> String {
         let metrics = self.inner.raft.metrics();
         let mut rarely = self.inner.raft.server_metrics();
+        let mut ended = false;
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
                 return fatal.to_string();
             }
-            if let Ok(Err(_)) = tokio::time::timeout(LOOK_AFTER, rarely.changed()).await {
+            if ended {
                 return "raft has ended".to_owned();
             }
+            let change = tokio::time::timeout(LOOK_AFTER, rarely.changed()).await;
+            ended = matches!(change, Ok(Err(_)));
         }
     }
 }

@@ -31,7 +31,8 @@ pub trait RowsMut: Rows {
     fn delete(&mut self, key: RowKey);
     /// Delete all rows of one kind of one session.
     fn clear(&mut self, prefix: RowPrefix);
-    /// Read a row that is about to be written again. A store in memory may give the row away instead of a copy.
+    /// Read a row that is about to be written again. A store in memory may give the row away instead of
+    /// a copy: until it is put back, and so after an error, there is none.
     fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
         self.get(key)
     }

@@ -8,7 +8,7 @@ use crate::state_store::StoredEvent;
 use crate::tree::Hash;
 
 /// Checks events in order: each must follow the one before it, have the hash of the chain, and be an event.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Check {
     chain: ChainMeta,
 }

@@ -7,7 +7,7 @@ mod threads;
 
 use snakepit_machine::Event;
 
-pub use check::Check;
+use check::Check;
 pub use error::ReplayError;
 pub use rows::ReplayedRows;
 pub use threads::{Checked, Replayed, in_threads};

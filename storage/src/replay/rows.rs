@@ -132,7 +132,7 @@ impl ReplayedRows {
         Ok(())
     }
 
-    /// A row that is not a kept answer.
+    /// A row of those that are found by hash, kept answers apart.
     fn plain(&self, key: &RowKey) -> Option<&Row> {
         match key {
             RowKey::Head => self.head.as_ref(),

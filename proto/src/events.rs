@@ -32,7 +32,7 @@ pub enum DecodeError {
 }
 
 /// The bytes that are stored and hashed.
-pub fn encode(event: &Event) -> Vec<u8> {
+pub fn encode(event: Event) -> Vec<u8> {
     to_stored(event).encode_to_vec()
 }
 
@@ -52,27 +52,27 @@ pub fn decode_value(bytes: &[u8]) -> Result<snakepit_machine::Value, DecodeError
 }
 
 /// The schema's form of an event.
-pub fn to_stored(event: &Event) -> stored::Event {
+pub fn to_stored(event: Event) -> stored::Event {
     stored::Event {
         position: event.position,
-        session_id: event.session_id.clone(),
+        session_id: event.session_id,
         revision: event.revision,
         raft_index: event.raft_index,
         raft_term: event.raft_term,
         time_ms: event.time_ms,
         principal: Some(stored::Principal {
-            name: event.principal.name.clone(),
+            name: event.principal.name,
             verified: event.principal.verified,
         }),
         cause: Some(stored::Cause {
-            request_id: event.cause.request_id.clone(),
-            call_id: event.cause.call_id.clone(),
-            tool: event.cause.tool.clone(),
-            worker: event.cause.worker.clone(),
+            request_id: event.cause.request_id,
+            call_id: event.cause.call_id,
+            tool: event.cause.tool,
+            worker: event.cause.worker,
             node: event.cause.node,
         }),
-        answer: event.answer.as_ref().map(write::answer),
-        payload: Some(write::payload(&event.payload)),
+        answer: event.answer.map(write::answer),
+        payload: Some(write::payload(event.payload)),
     }
 }
 

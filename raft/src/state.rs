@@ -17,6 +17,11 @@ const APPLY_ENTRIES_MAX: usize = 256;
 /// Bytes of entries after which one write takes no more.
 const APPLY_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes of entries up to which they are applied on the thread that has them, if nothing has to be waited for: some
+/// hundred small commands at most, which take a millisecond or two. To change the thread twice costs more than
+/// applying a few.
+const APPLY_AT_ONCE_BYTES_MAX: usize = 64 << 10;
+
 /// A state machine; cheap to clone. It tells the last applied index to whoever waits for it.
 #[derive(Debug)]
 pub struct State<S> {
@@ -63,9 +68,17 @@ impl<S: StateStorage> State<S> {
         let Some(last) = batch.entries.last().map(|entry| entry.id.index) else {
             return Ok(());
         };
-        let outcomes = self
-            .blocking(move |store| store.apply(batch.entries))
-            .await?;
+        let mut outcomes = None;
+        if batch.bytes <= APPLY_AT_ONCE_BYTES_MAX {
+            outcomes = self.store.try_apply(&batch.entries)?;
+        }
+        let outcomes = match outcomes {
+            Some(outcomes) => outcomes,
+            None => {
+                let entries = batch.entries;
+                self.blocking(move |store| store.apply(entries)).await?
+            }
+        };
         self.applied.send_replace(last);
         for (responder, outcomes) in batch.responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {

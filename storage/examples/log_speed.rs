@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
     let state = StateStore::open(dir)?;
     if state.head().position < count {
         let took = fill(&state, count)?;
-        told("fill", count, took);
+        told("apply", count, took);
     }
     let count = state.head().position;
     let took = timed(|| read(&state, |_| Ok(())))?;
@@ -73,10 +73,11 @@ fn told(what: &str, count: u64, took: Duration) {
     println!("{what}: {count} events in {took:.2?}, {rate:.0}/s");
 }
 
+/// Fill the store; the time that applying took, without making the commands.
 fn fill(state: &StateStore, count: u64) -> io::Result<Duration> {
     let mut index = state.head().applied.map_or(0, |id| id.index + 1);
     let mut number = state.head().position;
-    let began = Instant::now();
+    let mut took = Duration::ZERO;
     while number < count {
         let mut commands = Vec::with_capacity(APPLY_EVENTS);
         while commands.len() < APPLY_EVENTS && number < count {
@@ -89,13 +90,15 @@ fn fill(state: &StateStore, count: u64) -> io::Result<Duration> {
             limits: Limits::default(),
             commands,
         };
+        let began = Instant::now();
         state.apply(vec![ApplyEntry {
             id: EntryId { term: 1, index },
             payload: ApplyPayload::Proposal(proposal),
         }])?;
+        took += began.elapsed();
         index += 1;
     }
-    Ok(began.elapsed())
+    Ok(took)
 }
 
 fn command(session: u64, place: u64, number: u64) -> Command {
@@ -156,12 +159,14 @@ fn read(state: &StateStore, mut told: impl FnMut(StoredEvent) -> io::Result<()>)
     Ok(())
 }
 
-/// What `snakepit log verify` does, apart from its messages: all events are read, checked and folded, and the
-/// rows that come out are those that are stored.
+/// What `snakepit log verify` does, apart from its messages: all events are read, checked and folded, which is
+/// the replay, and the rows that come out are those that are stored.
 fn verify(state: &StateStore, count: u64) -> io::Result<()> {
+    let mut replaying = Duration::ZERO;
     let took = timed(|| {
+        let began = Instant::now();
         let (give, take) = mpsc::sync_channel(16);
-        let replaying = thread::spawn(move || in_threads(|| take.recv().ok(), &[]));
+        let replay = thread::spawn(move || in_threads(|| take.recv().ok(), &[]));
         let mut batch = Vec::new();
         read(state, |event| {
             batch.push(event);
@@ -173,8 +178,9 @@ fn verify(state: &StateStore, count: u64) -> io::Result<()> {
         })?;
         give.send(batch).map_err(io::Error::other)?;
         drop(give);
-        let replayed = replaying.join().map_err(|_| io::Error::other("a panic"))?;
+        let replayed = replay.join().map_err(|_| io::Error::other("a panic"))?;
         let replay = replayed.end.map_err(io::Error::other)?;
+        replaying = began.elapsed();
         let digest = replay.rows_digest().map_err(io::Error::other)?;
         assert_eq!(digest, state.rows_digest()?);
         assert_eq!(replay.tree_root(), state.tree_head().1);
@@ -182,6 +188,7 @@ fn verify(state: &StateStore, count: u64) -> io::Result<()> {
         std::mem::forget(replay);
         Ok(())
     })?;
+    told("replay", count, replaying);
     told("verify", count, took);
     Ok(())
 }

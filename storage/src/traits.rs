@@ -135,6 +135,8 @@ pub trait StateStorage: Send + Sync + 'static {
     fn applied(&self) -> io::Result<AppliedState>;
     /// Apply entries in order, in one atomic write; one list of outcomes for each entry.
     fn apply(&self, entries: Vec<ApplyEntry>) -> io::Result<Vec<Vec<Outcome>>>;
+    /// The same if nothing has to be waited for, no disk and no lock; `None` where it is not so, and nothing is done.
+    fn try_apply(&self, entries: &[ApplyEntry]) -> io::Result<Option<Vec<Vec<Outcome>>>>;
     /// Make a durable snapshot of the state as it is now, and drop older ones.
     fn build_snapshot(&self) -> io::Result<SnapshotRef>;
     /// The latest complete snapshot.

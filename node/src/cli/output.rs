@@ -142,6 +142,13 @@ pub(crate) fn line(text: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
+/// Bytes on standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
 /// One line or several on standard error, for people.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -200,20 +207,18 @@ pub(crate) fn short_hash(hash: &[u8]) -> String {
 
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(digits.map(|digit| char::from(DIGITS[usize::from(digit)])));
+    text
 }
 
 /// Milliseconds since 1970 as a date and time in UTC; empty for 0.
 pub(crate) fn time(ms: u64) -> String {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_millisecond(ms) {
-        Ok(time) if ms > 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        Ok(time) if ms > 0 => format!("{time:.3}"),
         _ => String::new(),
     }
 }
@@ -235,11 +240,11 @@ pub(crate) fn text_or_none(text: &str) -> Cell {
 
 /// Text cut to a number of characters.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
-    if text.chars().count() <= chars_max {
-        return text.to_owned();
+    let begins = |char: usize| text.char_indices().nth(char).map(|(at, _)| at);
+    match begins(chars_max).and_then(|_| begins(chars_max.saturating_sub(1))) {
+        None => text.to_owned(),
+        Some(end) => format!("{}…", &text[..end]),
     }
-    let kept: String = text.chars().take(chars_max.saturating_sub(1)).collect();
-    format!("{kept}…")
 }
 
 #[cfg(test)]

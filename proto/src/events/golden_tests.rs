@@ -79,8 +79,12 @@ fn full_events_are_encoded_and_decoded_as_ever() {
     let log = full::log();
     let mut rows = MemoryRows::default();
     for (name, event) in &log {
-        let bytes = golden("full", name, Some(&encode(event)));
-        assert_eq!(encode(event), bytes, "{name} is encoded in another way");
+        let bytes = golden("full", name, Some(&encode(event.clone())));
+        assert_eq!(
+            encode(event.clone()),
+            bytes,
+            "{name} is encoded in another way"
+        );
         assert_eq!(decode(&bytes).unwrap(), *event, "{name}");
         check_whole(&bytes).unwrap();
         replay(&mut rows, event).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -96,7 +100,11 @@ fn events_with_the_least_are_decoded_with_defaults() {
     for (name, event) in &log {
         let bytes = golden("least", name, Some(&event.encode_to_vec()));
         let read = decode(&bytes).unwrap();
-        assert_eq!(to_stored(&read), with_defaults(event.clone()), "{name}");
+        assert_eq!(
+            to_stored(read.clone()),
+            with_defaults(event.clone()),
+            "{name}"
+        );
         check_whole(&bytes).unwrap();
         replay(&mut rows, &read).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -129,14 +137,16 @@ fn no_kind_is_without_a_file() {
     };
     let own: BTreeSet<_> = names.into_iter().map(str::to_owned).collect();
     assert_eq!(of_schema("payload", "Event"), own);
-    let answers = full.iter().filter_map(|(_, event)| to_stored(event).answer);
+    let answers = full
+        .iter()
+        .filter_map(|(_, event)| to_stored(event.clone()).answer);
     let answers: BTreeSet<_> = answers
         .map(|answer| present(".snakepit.events.v1.Answer", &answer.encode_to_vec()))
         .collect();
     assert_eq!(of_schema("kind", "Answer"), answers);
     let values = full
         .iter()
-        .filter_map(|(_, event)| match to_stored(event).payload {
+        .filter_map(|(_, event)| match to_stored(event.clone()).payload {
             Some(stored::event::Payload::VariableSet(body)) => body.value,
             _ => None,
         });
@@ -156,7 +166,7 @@ fn present(message: &str, bytes: &[u8]) -> String {
 fn full_events_have_all_their_fields() {
     for (name, event) in full::log() {
         let shape = &shapes()[".snakepit.events.v1.Event"];
-        let bytes = encode(&event);
+        let bytes = encode(event.clone());
         let mut missing = absent(shape, "", &bytes);
         // Of no session; and not every event ends a request.
         missing.retain(|field| !["answer", "session_id", "revision"].contains(&field.as_str()));
@@ -192,7 +202,7 @@ fn events_of_earlier_builds_are_read_with_defaults_and_fold() {
             let name = format!("{build}-{position:02}-{name}");
             let bytes = golden("earlier", &name, None);
             let event = decode(&bytes).unwrap();
-            assert_eq!(to_stored(&event), with_defaults(wanted), "{name}");
+            assert_eq!(to_stored(event.clone()), with_defaults(wanted), "{name}");
             check_whole(&bytes).unwrap();
             replay(&mut rows, &event).unwrap_or_else(|error| panic!("{name}: {error}"));
             names.insert(name);
@@ -214,7 +224,7 @@ fn events_of_earlier_builds_are_read_with_defaults_and_fold() {
 fn what_a_newer_release_wrote_is_never_passed_over() {
     // A field that is not known: at the top, in the payload, in a message within.
     let (_, event) = full::log().swap_remove(0);
-    let mut bytes = encode(&event);
+    let mut bytes = encode(event.clone());
     bytes.extend([0xf8, 0x3f, 1]);
     let error = check_whole(&bytes).unwrap_err();
     let wanted =

@@ -438,8 +438,8 @@ proptest! {
             answer,
             payload,
         };
-        let bytes = encode(&event);
-        prop_assert_eq!(&encode(&event), &bytes);
+        let bytes = encode(event.clone());
+        prop_assert_eq!(&encode(event.clone()), &bytes);
         prop_assert_eq!(decode(&bytes).unwrap(), event);
     }
 

@@ -4,9 +4,9 @@ use snakepit_machine::{Answer, CallRead, CallRecord, Past, Payload, Value};
 
 use crate::stored::{self, answer, event, value};
 
-pub(super) fn payload(payload: &Payload) -> event::Payload {
+pub(super) fn payload(payload: Payload) -> event::Payload {
     use event::Payload as Stored;
-    match payload.clone() {
+    match payload {
         Payload::SessionCreated {
             metadata,
             ttl_ms,
@@ -356,8 +356,8 @@ pub(super) fn stored_value(value: Value) -> stored::Value {
     stored::Value { kind: Some(kind) }
 }
 
-pub(super) fn answer(answer: &Answer) -> stored::Answer {
-    let kind = match answer.clone() {
+pub(super) fn answer(answer: Answer) -> stored::Answer {
+    let kind = match answer {
         Answer::SessionCreated { created } => {
             answer::Kind::SessionCreated(stored::SessionCreatedAnswer { created })
         }

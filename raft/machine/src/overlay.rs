@@ -14,7 +14,7 @@ pub struct Changes {
     pub rows: BTreeMap<RowKey, Option<Row>>,
 }
 
-/// Rows with changes on top. Each row below is read once.
+/// Rows with changes on top. Each row that is there below is read once.
 #[derive(Debug)]
 pub struct Overlay<R> {
     base: R,
@@ -65,11 +65,13 @@ impl<R: Rows> Rows for Overlay<R> {
             return Ok(None);
         }
         let row = self.base.get(key)?;
-        let slot = Slot {
-            row: row.clone(),
-            changed: false,
-        };
-        self.rows.borrow_mut().insert(key.clone(), slot);
+        if row.is_some() {
+            let slot = Slot {
+                row: row.clone(),
+                changed: false,
+            };
+            self.rows.borrow_mut().insert(key.clone(), slot);
+        }
         Ok(row)
     }
 }
@@ -82,9 +84,17 @@ impl<R: Rows> RowsMut for Overlay<R> {
     /// Leaves nothing in the row's place until it is put back.
     fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
         if let Some(slot) = self.rows.get_mut().get_mut(key) {
+            if !slot.changed {
+                self.base.forget(key);
+            }
             return Ok(slot.row.take());
         }
-        self.get(key)
+        if self.cleared.iter().any(|prefix| prefix.covers(key)) {
+            return Ok(None);
+        }
+        let row = self.base.get(key)?;
+        self.base.forget(key);
+        Ok(row)
     }
 
     fn delete(&mut self, key: RowKey) {

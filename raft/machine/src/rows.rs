@@ -21,6 +21,9 @@ pub struct RowsError {
 pub trait Rows {
     /// One row.
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError>;
+    /// The row will be written again soon: a copy that is kept in memory, for reading, need not be kept any longer.
+    /// Who holds the only one can change it in place.
+    fn forget(&self, _key: &RowKey) {}
 }
 
 /// Changes rows.
@@ -31,6 +34,11 @@ pub trait RowsMut: Rows {
     fn delete(&mut self, key: RowKey);
     /// Delete all rows of one kind of one session.
     fn clear(&mut self, prefix: RowPrefix);
+    /// Write a kept answer.
+    fn keep(&mut self, session_id: &str, epoch: u64, request_id: &str, answer: &Answer) {
+        let key = RowKey::Request(session_id.to_owned(), epoch, request_id.to_owned());
+        self.put(key, Row::Request(answer.clone()));
+    }
     /// Read a row that is about to be written again. A store in memory may give the row away instead of
     /// a copy: until it is put back, and so after an error, there is none.
     fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
@@ -165,6 +173,10 @@ impl<R: Rows + ?Sized> RowsExt for R {}
 impl<R: Rows + ?Sized> Rows for &R {
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
         (**self).get(key)
+    }
+
+    fn forget(&self, key: &RowKey) {
+        (**self).forget(key);
     }
 }
 

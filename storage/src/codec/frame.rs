@@ -38,16 +38,30 @@ fn config() -> Config {
 
 /// Encode and seal.
 pub(crate) fn seal<T: Serialize>(kind: Kind, what: &str, value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![VERSION, kind as u8, 0, 0, 0, 0];
-    bincode::serde::encode_into_std_write(value, &mut bytes, config())
+    let mut bytes = Vec::new();
+    seal_into(kind, what, value, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Encode and seal behind what is there already. After an error there may be more, which means nothing.
+pub(crate) fn seal_into<T: Serialize>(
+    kind: Kind,
+    what: &str,
+    value: &T,
+    to: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let begin = to.len();
+    to.extend([VERSION, kind as u8, 0, 0, 0, 0]);
+    bincode::serde::encode_into_std_write(value, to, config())
         .map_err(|error| CodecError::damaged(what, format!("cannot be encoded: {error}")))?;
-    let body_bytes = bytes.len() - HEADER_BYTES;
+    let sealed = &mut to[begin..];
+    let body_bytes = sealed.len() - HEADER_BYTES;
     if body_bytes > BODY_BYTES_MAX {
         return Err(too_large(what, body_bytes));
     }
-    let sum = checksum(&bytes);
-    bytes[2..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
-    Ok(bytes)
+    let sum = checksum(sealed);
+    sealed[2..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+    Ok(())
 }
 
 /// Check version, size and checksum; the kind byte and the body.

@@ -86,7 +86,12 @@ impl StateStorage for MemoryState {
     fn apply(&self, entries: Vec<ApplyEntry>) -> io::Result<Vec<Vec<Outcome>>> {
         let mut inner = lock(&self.inner);
         let before = &inner.published;
-        let folded = fold(&inner.rows, before.applied.clone(), before.chain(), entries)?;
+        let folded = fold(
+            &inner.rows,
+            before.applied.clone(),
+            before.chain(),
+            &entries,
+        )?;
         let Folded {
             outcomes,
             changes,
@@ -106,6 +111,10 @@ impl StateStorage for MemoryState {
         let row = inner.rows.head().map_err(unreadable)?;
         inner.published = Published::new(applied, chain, &row);
         Ok(outcomes)
+    }
+
+    fn try_apply(&self, entries: &[ApplyEntry]) -> io::Result<Option<Vec<Vec<Outcome>>>> {
+        self.apply(entries.to_vec()).map(Some)
     }
 
     fn build_snapshot(&self) -> io::Result<SnapshotRef> {

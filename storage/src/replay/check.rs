@@ -1,21 +1,26 @@
 //! The first half of a replay: whether events are those of chain and tree.
 
-use snakepit_machine::Event;
-
 use super::ReplayError;
 use crate::codec::meta::ChainMeta;
 use crate::state_store::StoredEvent;
 use crate::tree::Hash;
 
-/// Checks events in order: each must follow the one before it, have the hash of the chain, and be an event.
+/// Checks events in order: each must follow the one before it and have the hash of the chain.
 #[derive(Debug, Default)]
 pub struct Check {
     chain: ChainMeta,
 }
 
 impl Check {
-    /// Check the next event and decode it; an error changes nothing.
-    pub fn feed(&mut self, stored: &StoredEvent) -> Result<Event, ReplayError> {
+    /// Check the next event; an error changes nothing.
+    pub fn feed(&mut self, stored: &StoredEvent) -> Result<(), ReplayError> {
+        self.check(stored)?;
+        self.push(stored);
+        Ok(())
+    }
+
+    /// Whether an event is the next one.
+    pub fn check(&self, stored: &StoredEvent) -> Result<(), ReplayError> {
         let (position, expected) = (stored.position, self.chain.position + 1);
         if position != expected {
             return Err(ReplayError::OutOfOrder {
@@ -31,20 +36,12 @@ impl Check {
                 found: hex(&stored.hash),
             });
         }
-        let event = snakepit_proto::events::decode(&stored.bytes).map_err(|error| {
-            ReplayError::Undecodable {
-                position,
-                reason: error.to_string(),
-            }
-        })?;
-        if event.position != position {
-            return Err(ReplayError::Misplaced {
-                position,
-                content: event.position,
-            });
-        }
-        self.chain.push(&stored.bytes, hash, |_, _| {});
-        Ok(event)
+        Ok(())
+    }
+
+    /// Add the next event, which was checked.
+    pub fn push(&mut self, stored: &StoredEvent) {
+        self.chain.push(&stored.bytes, stored.hash, |_, _| {});
     }
 
     /// Position of the last event; 0 before the first.

@@ -1,5 +1,6 @@
 //! Folding stored events again, from the first: what comes out must be what nodes serve.
 
+mod answers;
 mod check;
 mod error;
 mod rows;
@@ -33,8 +34,9 @@ impl Replay {
     /// Check the next event and fold it; the event, for whoever wants to look at it. After an error the
     /// replay is not to be used any more.
     pub fn feed(&mut self, stored: &StoredEvent) -> Result<Event, ReplayError> {
-        let event = self.check.feed(stored)?;
-        self.rows.fold(&event)?;
+        self.check.check(stored)?;
+        let event = self.rows.feed(stored)?;
+        self.check.push(stored);
         Ok(event)
     }
 

@@ -1,14 +1,18 @@
 //! The second half of a replay: the rows that events leave.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use snakepit_machine::{Event, MemoryRows, Row, RowKey, RowPrefix, Rows, RowsError, RowsMut};
+use foldhash::HashMap;
+use snakepit_machine::{
+    Answer, Event, MemoryRows, Row, RowKey, RowPrefix, Rows, RowsError, RowsMut,
+};
 
 use super::ReplayError;
+use super::answers::Answers;
 use crate::codec::keys::{self, RowColumn};
 use crate::codec::row;
 use crate::error::CodecError;
-use crate::state_store::{RowsDigest, RowsDigester};
+use crate::state_store::{RowsDigest, RowsDigester, StoredEvent};
 
 /// Rows of a replay. Nearly every event changes the head, its session and a variable, and keeps an answer, so that
 /// these are found by hash instead of in order. Kept answers, which no event reads, are held as the bytes that
@@ -27,26 +31,30 @@ pub struct ReplayedRows {
 struct SessionRows {
     row: Option<Row>,
     variables: HashMap<String, Row>,
-    /// By epoch, as they came.
-    answers: BTreeMap<u64, Vec<Kept>>,
-}
-
-/// An answer: its request's id, its row's bytes.
-#[derive(Debug)]
-struct Kept {
-    request_id: String,
-    bytes: Vec<u8>,
+    /// By epoch.
+    answers: BTreeMap<u64, Answers>,
 }
 
 impl ReplayedRows {
-    /// Fold the next event.
-    pub(super) fn fold(&mut self, event: &Event) -> Result<(), ReplayError> {
-        snakepit_machine::replay(self, event).map_err(|source| ReplayError::Unfoldable {
-            position: event.position,
-            source,
+    /// Decode the next event and fold it.
+    pub(super) fn feed(&mut self, stored: &StoredEvent) -> Result<Event, ReplayError> {
+        let position = stored.position;
+        let event = snakepit_proto::events::decode(&stored.bytes).map_err(|error| {
+            ReplayError::Undecodable {
+                position,
+                reason: error.to_string(),
+            }
         })?;
+        if event.position != position {
+            return Err(ReplayError::Misplaced {
+                position,
+                content: event.position,
+            });
+        }
+        snakepit_machine::replay(self, &event)
+            .map_err(|source| ReplayError::Unfoldable { position, source })?;
         match self.failed.take() {
-            None => Ok(()),
+            None => Ok(event),
             Some(error) => Err(error.into()),
         }
     }
@@ -65,9 +73,9 @@ impl ReplayedRows {
         let mut rows = self.without_answers();
         for (session_id, session) in &self.sessions {
             for (epoch, answers) in &session.answers {
-                for kept in answers {
-                    let key = RowKey::Request(session_id.clone(), *epoch, kept.request_id.clone());
-                    rows.put(key, row::decode(&kept.bytes)?);
+                for (request_id, bytes) in answers.iter() {
+                    let key = RowKey::Request(session_id.clone(), *epoch, request_id.to_owned());
+                    rows.put(key, row::decode(bytes)?);
                 }
             }
         }
@@ -116,16 +124,16 @@ impl ReplayedRows {
         sessions.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (_, session_id, epochs) in sessions {
             for (epoch, answers) in epochs {
-                let mut sorted: Vec<&Kept> = answers.iter().collect();
+                let mut sorted: Vec<(&str, &[u8])> = answers.iter().collect();
                 // Stable: of two answers to the same request the later one counts.
-                sorted.sort_by(|a, b| a.request_id.cmp(&b.request_id));
-                for (at, kept) in sorted.iter().enumerate() {
+                sorted.sort_by(|a, b| a.0.cmp(b.0));
+                for (at, (request_id, bytes)) in sorted.iter().enumerate() {
                     let next = sorted.get(at + 1);
-                    if next.is_some_and(|next| next.request_id == kept.request_id) {
+                    if next.is_some_and(|next| next.0 == *request_id) {
                         continue;
                     }
-                    let key = keys::request::encode(session_id, *epoch, &kept.request_id)?;
-                    digester.row(RowColumn::Requests, &key, &kept.bytes);
+                    let key = keys::request::encode(session_id, *epoch, request_id)?;
+                    digester.row(RowColumn::Requests, &key, bytes);
                 }
             }
         }
@@ -178,9 +186,8 @@ impl Rows for ReplayedRows {
         };
         let session = self.sessions.get(session_id);
         let answers = session.and_then(|session| session.answers.get(epoch));
-        let kept =
-            answers.and_then(|answers| answers.iter().rfind(|kept| kept.request_id == *request_id));
-        let decoded = kept.map(|kept| row::decode(&kept.bytes)).transpose();
+        let kept = answers.and_then(|answers| answers.get(request_id));
+        let decoded = kept.map(row::decode).transpose();
         decoded.map_err(|error| RowsError {
             key: format!("{key:?}"),
             reason: error.to_string(),
@@ -200,13 +207,11 @@ impl RowsMut for ReplayedRows {
             RowKey::Variable(id, name) => {
                 self.session_mut(id).variables.insert(name, row);
             }
-            RowKey::Request(id, epoch, request_id) => match row::encode(&row) {
-                Ok(bytes) => {
-                    let answers = self.session_mut(id).answers.entry(epoch).or_default();
-                    answers.push(Kept { request_id, bytes });
+            RowKey::Request(id, epoch, request_id) => {
+                if let Row::Request(answer) = row {
+                    self.keep(&id, epoch, &request_id, &answer);
                 }
-                Err(error) => self.failed = Some(error),
-            },
+            }
             other => self.others.put(other, row),
         }
     }
@@ -227,7 +232,7 @@ impl RowsMut for ReplayedRows {
             RowKey::Request(id, epoch, request_id) => {
                 let session = self.sessions.get_mut(&id);
                 if let Some(answers) = session.and_then(|of| of.answers.get_mut(&epoch)) {
-                    answers.retain(|kept| kept.request_id != request_id);
+                    answers.remove(&request_id);
                 }
             }
             other => self.others.delete(other),
@@ -257,6 +262,17 @@ impl RowsMut for ReplayedRows {
         }
     }
 
+    fn keep(&mut self, session_id: &str, epoch: u64, request_id: &str, answer: &Answer) {
+        let session = match self.sessions.get_mut(session_id) {
+            Some(session) => session,
+            None => self.session_mut(session_id.to_owned()),
+        };
+        let answers = session.answers.entry(epoch).or_default();
+        if let Err(error) = answers.push(request_id, answer) {
+            self.failed = Some(error);
+        }
+    }
+
     /// Leaves something in the row's place: after an error these rows are of no use any more.
     fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
         match self.plain_mut(key) {
@@ -268,8 +284,6 @@ impl RowsMut for ReplayedRows {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_machine::Answer;
-
     use super::*;
 
     fn request(session: &str, epoch: u64, id: &str) -> RowKey {

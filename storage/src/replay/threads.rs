@@ -1,9 +1,7 @@
-//! A replay in two threads: one checks chain and tree, the other folds what was found good.
+//! A replay in two threads: one checks chain and tree, the other decodes and folds what was found good.
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
-
-use snakepit_machine::Event;
 
 use super::{Check, Replay, ReplayError, ReplayedRows};
 use crate::state_store::StoredEvent;
@@ -56,19 +54,17 @@ fn check_all(
     at: &[u64],
     check: &mut Check,
     checked: &mut Vec<Checked>,
-    give: SyncSender<Vec<Event>>,
+    give: SyncSender<Vec<StoredEvent>>,
 ) -> Result<(), ReplayError> {
-    while let Some(batch) = next() {
-        let mut events = Vec::with_capacity(batch.len());
+    while let Some(mut batch) = next() {
         let mut found = Ok(());
+        let mut sound = 0;
         for stored in &batch {
-            match check.feed(stored) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    found = Err(error);
-                    break;
-                }
+            found = check.feed(stored);
+            if found.is_err() {
+                break;
             }
+            sound += 1;
             if at.contains(&stored.position) {
                 checked.push(Checked {
                     position: stored.position,
@@ -77,8 +73,9 @@ fn check_all(
                 });
             }
         }
+        batch.truncate(sound);
         // Where nobody takes them, an event before these did not fold.
-        if give.send(events).is_err() {
+        if give.send(batch).is_err() {
             return Ok(());
         }
         found?;
@@ -86,12 +83,10 @@ fn check_all(
     Ok(())
 }
 
-fn fold(take: Receiver<Vec<Event>>) -> Result<ReplayedRows, ReplayError> {
+fn fold(take: Receiver<Vec<StoredEvent>>) -> Result<ReplayedRows, ReplayError> {
     let mut rows = ReplayedRows::default();
-    for events in take {
-        for event in &events {
-            rows.fold(event)?;
-        }
+    for stored in take.into_iter().flatten() {
+        rows.feed(&stored)?;
     }
     Ok(rows)
 }

@@ -2,8 +2,8 @@
 //! them again. Only applying uses it, under its lock; whatever it holds equals what is stored.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
+use foldhash::HashMap;
 use snakepit_machine::{Changes, Row, RowKey, Rows, RowsError};
 
 /// Rows that are kept at most; then all go, and it fills again.
@@ -18,10 +18,6 @@ pub(super) struct RowCache {
 }
 
 impl RowCache {
-    pub(super) fn clear(&mut self) {
-        self.rows.clear();
-    }
-
     /// Take over what was written.
     pub(super) fn write(&mut self, changes: Changes) {
         if !changes.cleared.is_empty() {
@@ -81,5 +77,9 @@ impl<R: Rows> Rows for Through<'_, R> {
             self.cache.borrow_mut().keep(key.clone(), row.clone());
         }
         Ok(row)
+    }
+
+    fn forget(&self, key: &RowKey) {
+        self.cache.borrow_mut().rows.remove(key);
     }
 }

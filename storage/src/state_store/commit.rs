@@ -16,8 +16,8 @@ use crate::error::rocks;
 /// column; most sessions are small and leave none.
 const DELETE_ONE_BY_ONE_MAX: usize = 1_024;
 
-/// Write what entries did.
-pub(super) fn commit(db: &StateDb, folded: &Folded) -> io::Result<()> {
+/// What is to be written of what entries did.
+pub(super) fn batch(db: &StateDb, folded: &Folded) -> io::Result<WriteBatch> {
     let mut batch = WriteBatch::default();
     put_rows(db, &mut batch, &folded.changes)?;
     let events = db.column(columns::EVENTS)?;
@@ -47,19 +47,24 @@ pub(super) fn commit(db: &StateDb, folded: &Folded) -> io::Result<()> {
     if !folded.events.is_empty() {
         batch.put_cf(marks, meta::CHAIN_KEY, meta::seal_chain(&folded.chain)?);
     }
-    db.write(batch)
+    Ok(batch)
 }
 
 fn put_rows(db: &StateDb, batch: &mut WriteBatch, changes: &Changes) -> io::Result<()> {
     for prefix in &changes.cleared {
         clear(db, batch, prefix)?;
     }
+    let mut value = Vec::new();
     for (key, new) in &changes.rows {
-        let (column, bytes) = stored_key(key)?;
+        let (column, key) = stored_key(key)?;
         let family = db.column(columns::of_rows(column))?;
         match new {
-            Some(new) => batch.put_cf(family, bytes, row::encode(new)?),
-            None => batch.delete_cf(family, bytes),
+            Some(new) => {
+                value.clear();
+                row::encode_into(new, &mut value)?;
+                batch.put_cf(family, key, &value);
+            }
+            None => batch.delete_cf(family, key),
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rocksdb::{ColumnFamily, DB, WriteBatch};
+use rocksdb::{ColumnFamily, DB, ErrorKind, WriteBatch, WriteOptions};
 
 use super::columns;
 use crate::codec::meta::{self, AppliedMeta, ChainMeta};
@@ -99,6 +99,17 @@ impl StateDb {
     /// Raft log.
     pub(crate) fn write(&self, batch: WriteBatch) -> io::Result<()> {
         self.db.write(batch).map_err(rocks("write the state"))
+    }
+
+    /// The same, unless RocksDB holds writes back until it has caught up: then nothing is written.
+    pub(crate) fn write_at_once(&self, batch: WriteBatch) -> io::Result<bool> {
+        let mut options = WriteOptions::default();
+        options.set_no_slowdown(true);
+        match self.db.write_opt(batch, &options) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(false),
+            Err(error) => Err(rocks("write the state")(error)),
+        }
     }
 
     /// Write one record by itself.

@@ -42,7 +42,7 @@ pub(crate) fn fold<R: Rows>(
     base: R,
     applied: AppliedState,
     chain: ChainMeta,
-    entries: Vec<ApplyEntry>,
+    entries: &[ApplyEntry],
 ) -> io::Result<Folded> {
     let mut fold = Fold {
         overlay: Overlay::new(base),
@@ -54,11 +54,11 @@ pub(crate) fn fold<R: Rows>(
     let mut outcomes = Vec::with_capacity(entries.len());
     for entry in entries {
         check_follows(applied.last, entry.id)?;
-        outcomes.push(match entry.payload {
+        outcomes.push(match &entry.payload {
             ApplyPayload::Blank => Vec::new(),
-            ApplyPayload::Proposal(proposal) => fold.proposal(entry.id, &proposal)?,
+            ApplyPayload::Proposal(proposal) => fold.proposal(entry.id, proposal)?,
             ApplyPayload::Membership(membership) => {
-                applied.membership = membership;
+                applied.membership = membership.clone();
                 applied.membership_id = Some(entry.id);
                 Vec::new()
             }
@@ -119,14 +119,14 @@ impl<R: Rows> Fold<R> {
             )
             .map_err(unreadable)?;
             for event in stepped.events {
-                self.event(&event)?;
+                self.event(event)?;
             }
             outcomes.push(stepped.outcome);
         }
         Ok(outcomes)
     }
 
-    fn event(&mut self, event: &snakepit_machine::Event) -> io::Result<()> {
+    fn event(&mut self, event: snakepit_machine::Event) -> io::Result<()> {
         let position = self.chain.position + 1;
         if event.position != position {
             return Err(damaged(format_args!(
@@ -134,6 +134,8 @@ impl<R: Rows> Fold<R> {
                 event.position
             )));
         }
+        let (session_id, revision) = (event.session_id.clone(), event.revision);
+        let calls = calls_of(&event.payload);
         let bytes = snakepit_proto::events::encode(event);
         let nodes = &mut self.nodes;
         let hash = self.chain.next_hash(&bytes);
@@ -144,11 +146,11 @@ impl<R: Rows> Fold<R> {
         });
         self.events.push(NewEvent {
             position,
-            session_id: event.session_id.clone(),
-            revision: event.revision,
+            session_id,
+            revision,
             hash,
             bytes,
-            calls: calls_of(&event.payload),
+            calls,
         });
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The state in RocksDB: events and rows, one write for each apply.
 
+mod apply;
 mod archive;
 mod cache;
 mod columns;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use snakepit_machine::{Outcome, RowsExt};
 
-use self::cache::{RowCache, Through};
+use self::apply::Applying;
 use self::db::StateDb;
 use self::generation::Generation;
 use self::head::Published;
@@ -55,7 +56,7 @@ pub(crate) struct Shared {
     db: RwLock<Arc<StateDb>>,
     published: RwLock<Arc<Published>>,
     /// Held while entries are applied or a generation is replaced.
-    apply: Mutex<RowCache>,
+    apply: Mutex<Applying>,
     /// Held while a snapshot is built or installed; `None` where the store is for reading only. Taken before
     /// `apply` where both are.
     snapshots: Mutex<Option<Snapshots>>,
@@ -180,30 +181,11 @@ impl StateStorage for StateStore {
     }
 
     fn apply(&self, entries: Vec<ApplyEntry>) -> io::Result<Vec<Vec<Outcome>>> {
-        let mut cache = lock(&self.shared.apply);
-        let db = self.db();
-        let before = self.published();
-        let rows = Through::new(&mut cache, DbRows(&db));
-        let folded = fold::fold(rows, before.applied.clone(), before.chain(), entries)?;
-        commit::commit(&db, &folded)?;
-        past::keep_points(&db, &folded)?;
-        cache.write(folded.changes);
-        let row = if folded.events.is_empty() {
-            snakepit_machine::HeadRow {
-                time_ms: before.head.time_ms,
-                sessions: before.head.sessions,
-                pools_position: before.head.pools_position,
-                subjects_position: before.head.subjects_position,
-                ..Default::default()
-            }
-        } else {
-            Through::new(&mut cache, DbRows(&db))
-                .head()
-                .map_err(fold::unreadable)?
-        };
-        let after = Published::new(folded.applied, folded.chain, &row);
-        *write(&self.shared.published) = Arc::new(after);
-        Ok(folded.outcomes)
+        self.apply_waiting(&entries)
+    }
+
+    fn try_apply(&self, entries: &[ApplyEntry]) -> io::Result<Option<Vec<Vec<Outcome>>>> {
+        self.apply_at_once(entries)
     }
 
     fn build_snapshot(&self) -> io::Result<SnapshotRef> {

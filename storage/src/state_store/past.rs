@@ -100,9 +100,19 @@ fn nearest(db: &StateDb, session_id: &str, position: u64) -> io::Result<PastSess
     Ok(past)
 }
 
-/// Keep points of the sessions that have come far enough with what was just written. They are no part of the
-/// state: where one is missing, more events are folded.
-pub(super) fn keep_points(db: &StateDb, folded: &Folded) -> io::Result<()> {
+/// A point that is to be kept of a session. Points are no part of the state: where one is missing, more events are
+/// folded.
+#[derive(Debug)]
+pub(super) struct DuePoint {
+    session_id: String,
+    /// Of its last event.
+    position: u64,
+    bytes_max: u64,
+}
+
+/// Points of the sessions that have come far enough with what was just written.
+pub(super) fn due_points(folded: &Folded) -> Vec<DuePoint> {
+    let mut due = Vec::new();
     for event in &folded.events {
         if event.session_id.is_empty() || event.revision % POINT_EVENTS != 0 {
             continue;
@@ -115,12 +125,24 @@ pub(super) fn keep_points(db: &StateDb, folded: &Folded) -> io::Result<()> {
         // A session of many rows has a point at every second multiple only, or every fourth …
         let multiple = event.revision / POINT_EVENTS;
         let bytes_max = (POINT_EVENTS * POINT_BYTES_PER_EVENT) << multiple.trailing_zeros().min(20);
-        if let Some(point) = point(db, &event.session_id, bytes_max)? {
-            let key = keys::session_event::encode(&event.session_id, position)?;
+        due.push(DuePoint {
+            session_id: event.session_id.clone(),
+            position,
+            bytes_max,
+        });
+    }
+    due
+}
+
+impl DuePoint {
+    /// Keep it, of the session as it is now, with nothing applied since.
+    pub(super) fn keep(self, db: &StateDb) -> io::Result<()> {
+        if let Some(point) = point(db, &self.session_id, self.bytes_max)? {
+            let key = keys::session_event::encode(&self.session_id, self.position)?;
             db.put(columns::SESSION_POINTS, &key, &point)?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A session's rows as they are now; `None` where they have too many bytes, or there are none.

@@ -28,14 +28,18 @@ impl Rows for LatestRows {
 /// Rows that RocksDB has in memory. Reading never waits for the disk: where a row is not there, reading fails
 /// and [`Self::missed`] tells.
 pub struct CachedRows {
-    pub(super) db: Arc<StateDb>,
+    db: Arc<StateDb>,
+    options: ReadOptions,
     missed: Cell<bool>,
 }
 
 impl CachedRows {
     pub(super) fn new(db: Arc<StateDb>) -> Self {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
         Self {
             db,
+            options,
             missed: Cell::new(false),
         }
     }
@@ -48,13 +52,11 @@ impl CachedRows {
 
 impl Rows for CachedRows {
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
-        let mut options = ReadOptions::default();
-        options.set_read_tier(ReadTier::BlockCache);
         read(key, |family, bytes| {
-            let found = self
-                .db
-                .raw()
-                .get_pinned_cf_opt(self.db.column(family)?, bytes, &options);
+            let found =
+                self.db
+                    .raw()
+                    .get_pinned_cf_opt(self.db.column(family)?, bytes, &self.options);
             match found {
                 Ok(Some(bytes)) => Ok(Some(row::decode(&bytes)?)),
                 Ok(None) => Ok(None),

@@ -1,5 +1,7 @@
 //! A table whose rows come one by one: widths follow the first rows, and grow where a later one needs it.
 
+use std::iter::repeat_n;
+
 use super::super::error::CliError;
 use super::super::output::line;
 
@@ -28,7 +30,12 @@ impl<const N: usize> Columns<N> {
 
     /// Print a row, now or with the first ones.
     pub fn row(&mut self, row: [String; N]) -> Result<(), CliError> {
-        self.waiting.push(row);
+        self.rows(vec![row])
+    }
+
+    /// Print rows, now or with the first ones.
+    pub fn rows(&mut self, rows: Vec<[String; N]>) -> Result<(), CliError> {
+        self.waiting.extend(rows);
         if self.patient && self.waiting.len() < ROWS_SEEN_FIRST {
             Ok(())
         } else {
@@ -44,7 +51,7 @@ impl<const N: usize> Columns<N> {
 
     fn take(&mut self) -> String {
         self.patient = false;
-        let mut lines = Vec::new();
+        let mut text = String::new();
         let rows = std::mem::take(&mut self.waiting);
         let begins = self.widths.is_none();
         let mut widths = self.widths.unwrap_or_else(|| self.headers.map(width));
@@ -55,30 +62,33 @@ impl<const N: usize> Columns<N> {
         }
         if begins {
             let headers = self.headers.map(str::to_uppercase);
-            lines.push(padded(&headers, &widths));
+            add_line(&mut text, &headers, &widths);
         }
         self.widths = Some(widths);
-        lines.extend(rows.iter().map(|row| padded(row, &widths)));
-        lines.join("\n")
+        for row in &rows {
+            add_line(&mut text, row, &widths);
+        }
+        // Whoever prints it ends the last line.
+        text.pop();
+        text
     }
 }
 
 /// The first column holds numbers and stands at the right.
-fn padded<const N: usize>(row: &[String; N], widths: &[usize; N]) -> String {
-    let mut text = String::new();
+fn add_line<const N: usize>(text: &mut String, row: &[String; N], widths: &[usize; N]) {
     for (column, (cell, wanted)) in row.iter().zip(widths).enumerate() {
-        let blanks = " ".repeat(wanted.saturating_sub(width(cell)));
+        let blanks = repeat_n(' ', wanted.saturating_sub(width(cell)));
         if column == 0 {
-            text += &blanks;
-            text += cell;
+            text.extend(blanks);
+            text.push_str(cell);
         } else {
-            text += "  ";
-            text += cell;
-            text += &blanks;
+            text.push_str("  ");
+            text.push_str(cell);
+            text.extend(blanks);
         }
     }
-    text.truncate(text.trim_end().len());
-    text
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
 }
 
 fn width(text: &str) -> usize {

@@ -73,9 +73,11 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         };
         let event = view::decode(&stored)?;
         if context.output.is_json() {
-            context
-                .output
-                .json_line(&view::json(&event, &stored.hash))?;
+            let hash = &stored.hash;
+            context.output.json_line(&view::Told {
+                event: &event,
+                hash,
+            })?;
         } else {
             columns.row(view::row(&event))?;
         }

@@ -1,12 +1,13 @@
 //! An event for people and for programs.
 
-use serde_json::{Map, Value as Json, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use snakepit_client::StoredEvent;
 use snakepit_machine::{Cause, Event, Principal};
 use snakepit_proto::events;
 
 use super::super::error::CliError;
 use super::super::output::{hex, time};
+use super::object::object;
 use super::payload;
 
 /// What is enough of a request's id.
@@ -65,15 +66,10 @@ fn cause(cause: &Cause) -> String {
         parts.push(format!("worker {}", cause.worker));
     }
     if parts.is_empty() && !cause.request_id.is_empty() {
-        let letters: Vec<_> = cause.request_id.chars().collect();
-        let end: String = letters[letters.len().saturating_sub(REQUEST_CHARS)..]
-            .iter()
-            .collect();
-        let mark = if letters.len() > REQUEST_CHARS {
-            "…"
-        } else {
-            ""
-        };
+        let mut letters = cause.request_id.char_indices().rev();
+        let begin = letters.nth(REQUEST_CHARS - 1).map_or(0, |(at, _)| at);
+        let mark = if begin > 0 { "…" } else { "" };
+        let end = &cause.request_id[begin..];
         parts.push(format!("request {mark}{end}"));
     }
     if cause.node != 0 {
@@ -86,53 +82,72 @@ fn cause(cause: &Cause) -> String {
     }
 }
 
-/// All there is to know of an event, and its hash.
-pub(crate) fn json(event: &Event, hash: &[u8]) -> Json {
-    let mut fields = fields(event);
-    fields.insert("hash".into(), hex(hash).into());
-    Json::Object(fields)
+/// All there is to know of an event, and its hash, as one object.
+pub(crate) struct Told<'a> {
+    pub event: &'a Event,
+    pub hash: &'a [u8],
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut object = to.serialize_map(None)?;
+        put_fields(self.event, &mut object)?;
+        object.serialize_entry("hash", &hex(self.hash))?;
+        object.end()
+    }
 }
 
 /// All there is to know of an event by itself: the fields of docs/evidence-format.md but `hash` and `bytes`.
-pub(super) fn fields(event: &Event) -> Map<String, Json> {
-    let principal = json!({ "name": event.principal.name, "verified": event.principal.verified });
-    let fields = [
-        ("position", event.position.into()),
-        ("time", time(event.time_ms).into()),
-        ("time_ms", event.time_ms.into()),
-        ("session", event.session_id.clone().into()),
-        ("revision", event.revision.into()),
-        ("event", event.payload.name().into()),
-        ("change", payload::json(&event.payload)),
-        ("principal", principal),
-        ("cause", cause_json(&event.cause)),
-        ("raft_index", event.raft_index.into()),
-        ("raft_term", event.raft_term.into()),
-    ];
-    let fields = fields.map(|(name, value): (_, Json)| (name.to_owned(), value));
-    fields.into_iter().collect()
+pub(super) fn put_fields<M: SerializeMap>(event: &Event, to: &mut M) -> Result<(), M::Error> {
+    to.serialize_entry("position", &event.position)?;
+    to.serialize_entry("time", &time(event.time_ms))?;
+    to.serialize_entry("time_ms", &event.time_ms)?;
+    to.serialize_entry("session", &event.session_id)?;
+    to.serialize_entry("revision", &event.revision)?;
+    to.serialize_entry("event", event.payload.name())?;
+    to.serialize_entry("change", &payload::Change(&event.payload))?;
+    to.serialize_entry("principal", &Who(&event.principal))?;
+    to.serialize_entry("cause", &Why(&event.cause))?;
+    to.serialize_entry("raft_index", &event.raft_index)?;
+    to.serialize_entry("raft_term", &event.raft_term)
+}
+
+struct Who<'a>(&'a Principal);
+
+impl Serialize for Who<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        object!(to, { "name": self.0.name, "verified": self.0.verified })
+    }
 }
 
 /// What is known of a cause; what is not is left out.
-fn cause_json(cause: &Cause) -> Json {
-    let texts = [
-        ("request", &cause.request_id),
-        ("call", &cause.call_id),
-        ("tool", &cause.tool),
-        ("worker", &cause.worker),
-    ];
-    let known = texts.into_iter().filter(|(_, text)| !text.is_empty());
-    let mut known: Map<String, Json> = known
-        .map(|(name, text)| (name.to_owned(), json!(text)))
-        .collect();
-    if cause.node != 0 {
-        known.insert("node".into(), json!(cause.node));
+struct Why<'a>(&'a Cause);
+
+impl Serialize for Why<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let cause = self.0;
+        let mut object = to.serialize_map(None)?;
+        let texts = [
+            ("request", &cause.request_id),
+            ("call", &cause.call_id),
+            ("tool", &cause.tool),
+            ("worker", &cause.worker),
+        ];
+        for (name, text) in texts {
+            if !text.is_empty() {
+                object.serialize_entry(name, text)?;
+            }
+        }
+        if cause.node != 0 {
+            object.serialize_entry("node", &cause.node)?;
+        }
+        object.end()
     }
-    Json::Object(known)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use snakepit_machine::{Past, Payload, SessionConfig, Value};
 
     use super::payload::change;
@@ -188,7 +203,11 @@ mod tests {
         let told = row(&event(payload.clone(), by_client));
         assert_eq!(told[6], "request …abcdefgh, node 2");
         assert_eq!(row(&event(payload.clone(), Cause::default()))[6], "-");
-        let told = json(&event(payload, by_tool), &[0xab; 32]);
+        let told = serde_json::to_value(Told {
+            event: &event(payload, by_tool),
+            hash: &[0xab; 32],
+        });
+        let told = told.unwrap();
         assert_eq!(told["change"]["value"], json!(1.5));
         assert_eq!(told["cause"]["call"], "c");
     }

@@ -76,6 +76,8 @@ struct Fold<'a, R> {
     event: &'a Event,
     head: HeadRow,
     session: Option<Arc<SessionRow>>,
+    /// Of the variable that was read last, for when it is put back.
+    variable_key: Option<RowKey>,
 }
 
 impl<'a, R: RowsMut> Fold<'a, R> {
@@ -95,6 +97,7 @@ impl<'a, R: RowsMut> Fold<'a, R> {
             event,
             head,
             session: None,
+            variable_key: None,
         })
     }
 
@@ -158,13 +161,21 @@ impl<'a, R: RowsMut> Fold<'a, R> {
         let key = RowKey::Variable(self.event.session_id.clone(), name.to_owned());
         match self.rows.take(&key)? {
             None => Ok(None),
-            Some(Row::Variable(row)) => Ok(Some(row)),
+            Some(Row::Variable(row)) => {
+                self.variable_key = Some(key);
+                Ok(Some(row))
+            }
             Some(_) => Err(misfit(&key)),
         }
     }
 
     fn put_variable(&mut self, row: Arc<VariableRow>) {
-        let key = RowKey::Variable(self.event.session_id.clone(), row.name.clone());
+        let key = match self.variable_key.take() {
+            Some(RowKey::Variable(session_id, name)) if name == row.name => {
+                RowKey::Variable(session_id, name)
+            }
+            _ => RowKey::Variable(self.event.session_id.clone(), row.name.clone()),
+        };
         self.rows.put(key, Row::Variable(row));
     }
 

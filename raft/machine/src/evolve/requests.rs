@@ -7,7 +7,7 @@
 //! same rows whatever a node's settings are.
 
 use super::Fold;
-use crate::{Event, Kept, Payload, Row, RowKey, RowPrefix, RowsError, RowsMut};
+use crate::{Event, Kept, Payload, RowPrefix, RowsError, RowsMut};
 
 /// Requests whose answers a session keeps at least.
 pub const REQUESTS_KEPT_MIN: u64 = 1_024;
@@ -22,20 +22,17 @@ pub(super) fn keep<R: RowsMut>(fold: &mut Fold<'_, R>) -> Result<(), RowsError> 
     let (Some(answer), false) = (&event.answer, request_id.is_empty()) else {
         return Ok(());
     };
-    let answer = Row::Request(answer.clone());
     // What a request to begin a session, or to import one, made last may be any event of it: its answer tells.
     if outlives_session(event) {
         let request_id = outliving_request(&event.session_id, request_id);
         let epoch = count(fold.rows, "", &mut fold.head.answers, event.time_ms);
-        fold.rows
-            .put(RowKey::Request(String::new(), epoch, request_id), answer);
+        fold.rows.keep("", epoch, &request_id, answer);
         return Ok(());
     }
     let mut kept = fold.session()?.answers;
     let epoch = count(fold.rows, &event.session_id, &mut kept, event.time_ms);
     fold.session()?.answers = kept;
-    let key = RowKey::Request(event.session_id.clone(), epoch, request_id.clone());
-    fold.rows.put(key, answer);
+    fold.rows.keep(&event.session_id, epoch, request_id, answer);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use snakepit_storage::tree::{Frontier, Hash, leaf_hash};
 use super::super::super::error::CliError;
 use super::super::super::output::hex;
 use super::super::view;
-use super::{Form, forms, spool};
+use super::{Form, Line, spool};
 
 /// How one event stands in the file.
 #[derive(Clone, Debug)]
@@ -62,7 +62,12 @@ impl Record {
             return Ok(spool::record(stored));
         };
         let event = view::decode_whole(stored)?;
-        let line = forms::line(*form, origin, &event, stored);
+        let line = Line {
+            form: *form,
+            origin,
+            event: &event,
+            stored: Some(stored),
+        };
         let mut text = serde_json::to_vec(&line).map_err(CliError::failed)?;
         text.push(b'\n');
         Ok(text)

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value as Json, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use snakepit_client::StoredEvent;
 use snakepit_machine::Event;
 
@@ -44,45 +44,57 @@ impl Form {
     }
 }
 
-/// An event as one object, without its hash and its stored bytes. A row of Parquet says the same as a line of
-/// JSON.
-pub(in super::super) fn object(form: Form, origin: &str, event: &Event) -> Map<String, Json> {
-    let told = view::fields(event);
-    if form != Form::Cloudevents {
-        return told;
-    }
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Json| object.insert(name.to_owned(), value);
-    put("specversion", "1.0".into());
-    put("id", event.position.to_string().into());
-    put("source", format!("/{origin}").into());
-    put("type", format!("snakepit.{}", event.payload.name()).into());
-    put("datacontenttype", "application/json".into());
-    put("data", told.into());
-    let optional = [
-        ("time", time(event.time_ms)),
-        ("subject", event.session_id.clone()),
-    ];
-    for (name, text) in optional {
-        if !text.is_empty() {
-            put(name, text.into());
-        }
-    }
-    object
+/// An event as one object, as it stands in a line.
+pub(in super::super) struct Line<'a> {
+    pub(in super::super) form: Form,
+    /// Of the cluster, for CloudEvents.
+    pub(in super::super) origin: &'a str,
+    pub(in super::super) event: &'a Event,
+    /// For its hash and its bytes, which are left out where it is not given.
+    pub(in super::super) stored: Option<&'a StoredEvent>,
 }
 
-/// An event as one object, with all that stands in a line.
-pub(in super::super) fn line(
-    form: Form,
-    origin: &str,
-    event: &Event,
-    stored: &StoredEvent,
-) -> Json {
-    let mut object = object(form, origin, event);
-    let (hash, bytes) = form.names();
-    object.insert(hash.into(), hex(&stored.hash).into());
-    object.insert(bytes.into(), STANDARD.encode(&stored.event).into());
-    json!(object)
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let event = self.event;
+        let mut object = to.serialize_map(None)?;
+        match self.form {
+            Form::Jsonl | Form::Parquet => view::put_fields(event, &mut object)?,
+            Form::Cloudevents => {
+                object.serialize_entry("specversion", "1.0")?;
+                object.serialize_entry("id", &event.position.to_string())?;
+                object.serialize_entry("source", &format!("/{}", self.origin))?;
+                let kind = format!("snakepit.{}", event.payload.name());
+                object.serialize_entry("type", &kind)?;
+                let time = time(event.time_ms);
+                if !time.is_empty() {
+                    object.serialize_entry("time", &time)?;
+                }
+                if !event.session_id.is_empty() {
+                    object.serialize_entry("subject", &event.session_id)?;
+                }
+                object.serialize_entry("datacontenttype", "application/json")?;
+                object.serialize_entry("data", &Data(event))?;
+            }
+        }
+        if let Some(stored) = self.stored {
+            let (hash, bytes) = self.form.names();
+            object.serialize_entry(hash, &hex(&stored.hash))?;
+            object.serialize_entry(bytes, &STANDARD.encode(&stored.event))?;
+        }
+        object.end()
+    }
+}
+
+/// What a CloudEvent carries.
+struct Data<'a>(&'a Event);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut object = to.serialize_map(None)?;
+        view::put_fields(self.0, &mut object)?;
+        object.end()
+    }
 }
 
 /// Which cluster the events are of.

@@ -11,17 +11,14 @@ mod table;
 
 use std::path::PathBuf;
 
-use futures_util::StreamExt as _;
-
-pub(super) use self::forms::{Form, line, object};
+pub(super) use self::forms::{Form, Line};
 pub(super) use self::manifest::{FORMAT, Manifest};
 #[cfg(test)]
 pub(super) use self::table::Writer;
 pub(super) use self::table::{Reader, Row};
 use super::super::error::CliError;
 use super::super::globals::Context;
-use super::source;
-use super::view;
+use super::{printing, source, view};
 use crate::evidence::checkpoint::origin;
 
 #[derive(Debug, clap::Args)]
@@ -49,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
             "Parquet can only be written to a file; hint: give --out FILE",
         ));
     }
-    let mut events = source::events(context, &args.source)?;
+    let events = source::events(context, &args.source)?;
     if let Some(path) = &args.raw {
         return raw::run(events, path).await;
     }
@@ -57,12 +54,15 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<(), CliError> 
         Form::Cloudevents => origin(&forms::cluster_id(context, &args.source).await?),
         Form::Jsonl | Form::Parquet => String::new(),
     };
-    while let Some(stored) = events.next().await {
-        let stored = stored?;
-        let event = view::decode_whole(&stored)?;
-        context
-            .output
-            .json_line(&line(args.form, &origin, &event, &stored))?;
-    }
-    Ok(())
+    let form = args.form;
+    printing::json_lines(events, move |stored, to| {
+        let event = view::decode_whole(stored)?;
+        to.line(&Line {
+            form,
+            origin: &origin,
+            event: &event,
+            stored: Some(stored),
+        })
+    })
+    .await
 }

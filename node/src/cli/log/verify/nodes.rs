@@ -435,7 +435,7 @@ mod tests {
                 answer: None,
                 payload,
             };
-            let bytes = snakepit_proto::events::encode(&event);
+            let bytes = snakepit_proto::events::encode(event.clone());
             let hash = chain(&replay.chain_head(), &bytes);
             replay
                 .feed(&StoredEvent {

@@ -84,7 +84,7 @@ impl Row {
             session: event.session_id.clone(),
             revision: event.revision,
             event: event.payload.name().to_owned(),
-            change: payload::json(&event.payload).to_string(),
+            change: json!(payload::Change(&event.payload)).to_string(),
             principal: event.principal.name.clone(),
             principal_verified: event.principal.verified,
             cause_request: known(&event.cause.request_id),

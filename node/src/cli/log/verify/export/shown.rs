@@ -7,7 +7,7 @@ use snakepit_proto::events;
 use snakepit_storage::tree::{Hash, leaf_hash};
 
 use super::super::super::super::output::hex;
-use super::super::super::export::{Form, Row, object};
+use super::super::super::export::{Form, Line, Row};
 use super::claims;
 use super::difference::{difference, settle};
 
@@ -78,7 +78,13 @@ impl Shown {
         if event.position != position {
             return Err(format!("the bytes are of position {}", event.position));
         }
-        let want = Json::Object(object(form, origin, &event));
+        let want = Line {
+            form,
+            origin,
+            event: &event,
+            stored: None,
+        };
+        let want = serde_json::to_value(want).map_err(|error| error.to_string())?;
         let mut found = Json::Object(self.object);
         if want != found {
             match form {

@@ -14,7 +14,7 @@ use snakepit_proto::events;
 use snakepit_storage::tree::{Frontier, Hash, leaf_hash};
 
 use super::super::super::super::output::hex;
-use super::super::super::export::{FORMAT, Form, Row, Writer, line};
+use super::super::super::export::{FORMAT, Form, Line, Row, Writer};
 use super::batches::{Lines, Table, hashed};
 use super::claims::Claims;
 use super::fault::Fault;
@@ -103,7 +103,7 @@ fn particular_values() -> Vec<Value> {
 /// Bytes of events at positions 1 and on.
 pub(super) fn stored(samples: &[Event]) -> Vec<Vec<u8>> {
     let at = |(position, event): (u64, &Event)| {
-        events::encode(&Event {
+        events::encode(Event {
             position,
             ..event.clone()
         })
@@ -153,7 +153,13 @@ pub(super) fn made(log: Vec<Vec<u8>>, form: Form, first: u64, key: &SigningKey) 
             event: bytes.clone().into(),
             hash: hash.to_vec().into(),
         };
-        let mut text = serde_json::to_vec(&line(form, &origin(CLUSTER), &event, &stored)).unwrap();
+        let line = Line {
+            form,
+            origin: &origin(CLUSTER),
+            event: &event,
+            stored: Some(&stored),
+        };
+        let mut text = serde_json::to_vec(&line).unwrap();
         text.push(b'\n');
         lines.push(text);
         rows.push(Row::of(&event, &stored));

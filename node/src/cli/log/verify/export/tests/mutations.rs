@@ -366,7 +366,7 @@ fn forged(draw: &mut StdRng, case: &Case) -> Changed {
     let mut event = events::decode(&log[at]).unwrap();
     event.raft_term = 1 << 40;
     event.revision = draw.random_range(0..1 << 50);
-    log[at] = events::encode(&event);
+    log[at] = events::encode(event.clone());
     if draw.random_bool(0.2) {
         // What nobody is shown, and what a reader of today's schema would pass over.
         log[at].extend([0xa0, 0x06, 0x00]);

@@ -28,6 +28,7 @@ fn main() {
         .build_server(services)
         // Channels are made by their users; and a call named Connect would clash with it.
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         .btree_map(".")
         .bytes(".")
         .compile_fds(descriptors)

@@ -46,6 +46,8 @@ pub use snakepit::session::v1 as session;
 /// Node to worker.
 pub use snakepit::worker::v1 as worker;
 
+#[cfg(feature = "grpc")]
+pub mod codec;
 pub mod events;
 pub mod headers;
 pub mod times;

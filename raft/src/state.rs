@@ -22,6 +22,9 @@ const APPLY_BYTES_MAX: usize = 8 << 20;
 /// applying a few.
 const APPLY_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
+/// Counts them by way.
+const APPLIES: &str = "snakepit_state_applies_total";
+
 /// A state machine; cheap to clone. It tells the last applied index to whoever waits for it.
 #[derive(Debug)]
 pub struct State<S> {
@@ -73,8 +76,12 @@ impl<S: StateStorage> State<S> {
             outcomes = self.store.try_apply(&batch.entries)?;
         }
         let outcomes = match outcomes {
-            Some(outcomes) => outcomes,
+            Some(outcomes) => {
+                metrics::counter!(APPLIES, "way" => "at_once").increment(1);
+                outcomes
+            }
             None => {
+                metrics::counter!(APPLIES, "way" => "waiting").increment(1);
                 let entries = batch.entries;
                 self.blocking(move |store| store.apply(entries)).await?
             }

@@ -133,6 +133,15 @@ impl Node {
         if !is_sealed(session_id) {
             return Ok(None);
         }
+        // Apart, as below: what nearly no request does must not make the futures of all larger.
+        Box::pin(self.key_of_sealed(ask, session_id)).await
+    }
+
+    async fn key_of_sealed(
+        &self,
+        ask: &Ask,
+        session_id: &str,
+    ) -> Result<Option<Arc<Key>>, Failure> {
         let mut subject = self.subject_of(session_id)?;
         if subject.is_none() {
             // It may have begun a moment ago, on another node.
@@ -170,6 +179,10 @@ impl Node {
         if !is_sealed(&session_id) {
             return Ok(body);
         }
+        Box::pin(self.seal(ask, session_id, body)).await
+    }
+
+    async fn seal(&self, ask: &Ask, session_id: String, body: Body) -> Result<Body, Failure> {
         if let Body::ImportSession(mut body) = body {
             let key = self.key_of_subject(&body.subject).await?;
             let sealer = self.sealer(&key, &session_id);

@@ -2,6 +2,7 @@
 //! request's correlation id on the answer.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,7 +43,11 @@ impl Node {
             correlation_id = correlation::of_headers(&metadata).unwrap_or_default();
         }
         let answered = match asked {
-            Ok(ask) => span.run(call(self.clone(), ask, message)).await,
+            Ok(ask) => {
+                // In its place, as what is moved is in the future twice.
+                let answer = pin!(call(self.clone(), ask, message));
+                span.run(answer).await
+            }
             Err(failure) => Err(failure),
         };
         let mut answered = answered.map_err(|failure| self.status(failure));

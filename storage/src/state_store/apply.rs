@@ -35,6 +35,17 @@ impl Applying {
         }
         Ok(())
     }
+
+    /// False where some have to wait.
+    fn keep_points_at_once(&mut self, db: &StateDb) -> io::Result<bool> {
+        while let Some(point) = self.due.last() {
+            if !point.keep_at_once(db)? {
+                return Ok(false);
+            }
+            self.due.pop();
+        }
+        Ok(true)
+    }
 }
 
 impl StateStore {
@@ -51,8 +62,7 @@ impl StateStore {
     }
 
     /// Apply entries if nothing has to be waited for: nobody else applies or makes a snapshot, all rows are in memory,
-    /// no points of sessions are due, and RocksDB does not hold writes back. `None` where it is not so, and nothing is
-    /// done.
+    /// and RocksDB does not hold writes back. `None` where it is not so, and nothing is done.
     pub(super) fn apply_at_once(
         &self,
         entries: &[ApplyEntry],
@@ -60,10 +70,10 @@ impl StateStore {
         let Some(mut applying) = try_lock(&self.shared.apply) else {
             return Ok(None);
         };
-        if !applying.due.is_empty() {
+        let db = self.db();
+        if !applying.keep_points_at_once(&db)? {
             return Ok(None);
         }
-        let db = self.db();
         let below = CachedRows::new(Arc::clone(&db));
         let folded = match self.fold(&mut applying.cache, &below, entries) {
             Err(_) if below.missed() => return Ok(None),

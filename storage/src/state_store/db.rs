@@ -112,12 +112,6 @@ impl StateDb {
         }
     }
 
-    /// Write one record by itself.
-    pub(crate) fn put(&self, column: &str, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let put = self.db.put_cf(self.column(column)?, key, value);
-        put.map_err(rocks("write the state"))
-    }
-
     /// Flush all columns to disk, together.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let columns = columns::ALL

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rocksdb::{Direction, IteratorMode, ReadOptions};
+use rocksdb::{Direction, ErrorKind, IteratorMode, ReadOptions, ReadTier, WriteBatch};
 use snakepit_machine::{MemoryRows, RowKey, RowPrefix, RowsExt as _, RowsMut as _};
 
 use super::db::StateDb;
@@ -136,23 +136,57 @@ pub(super) fn due_points(folded: &Folded) -> Vec<DuePoint> {
 
 impl DuePoint {
     /// Keep it, of the session as it is now, with nothing applied since.
-    pub(super) fn keep(self, db: &StateDb) -> io::Result<()> {
-        if let Some(point) = point(db, &self.session_id, self.bytes_max)? {
-            let key = keys::session_event::encode(&self.session_id, self.position)?;
-            db.put(columns::SESSION_POINTS, &key, &point)?;
+    pub(super) fn keep(&self, db: &StateDb) -> io::Result<()> {
+        let Some(batch) = self.batch(db, ReadTier::All)? else {
+            return Ok(());
+        };
+        db.write(batch)
+    }
+
+    /// The same, if nothing has to be waited for; false where it is not so.
+    pub(super) fn keep_at_once(&self, db: &StateDb) -> io::Result<bool> {
+        match self.batch(db, ReadTier::BlockCache) {
+            Ok(None) => Ok(true),
+            Ok(Some(batch)) => db.write_at_once(batch),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(())
+    }
+
+    fn batch(&self, db: &StateDb, tier: ReadTier) -> io::Result<Option<WriteBatch>> {
+        let Some(point) = point(db, &self.session_id, self.bytes_max, tier)? else {
+            return Ok(None);
+        };
+        let mut batch = WriteBatch::default();
+        let key = keys::session_event::encode(&self.session_id, self.position)?;
+        batch.put_cf(db.column(columns::SESSION_POINTS)?, key, point);
+        Ok(Some(batch))
     }
 }
 
-/// A session's rows as they are now; `None` where they have too many bytes, or there are none.
-fn point(db: &StateDb, session_id: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+/// A session's rows as they are now; `None` where they have too many bytes, or there are none. `WouldBlock` where one
+/// is not in the tier.
+fn point(
+    db: &StateDb,
+    session_id: &str,
+    bytes_max: u64,
+    tier: ReadTier,
+) -> io::Result<Option<Vec<u8>>> {
+    let failed = |error: rocksdb::Error| match error.kind() {
+        ErrorKind::Incomplete => io::ErrorKind::WouldBlock.into(),
+        _ => rocks("read rows")(error),
+    };
+    let options = || {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(tier);
+        options
+    };
     let mut bytes = session_point::begin();
     let mut single = |column: RowColumn, key: &RowKey| {
         let (_, stored) = super::commit::stored_key(key)?;
         let family = db.column(columns::of_rows(column))?;
-        let value = db.raw().get_pinned_cf(family, stored);
-        let value = value.map_err(rocks("read rows"))?;
+        let value = db.raw().get_pinned_cf_opt(family, stored, &options());
+        let value = value.map_err(failed)?;
         if let Some(value) = &value {
             let (_, key) = keys::row_key(key)?;
             session_point::push(&mut bytes, column, &key, value);
@@ -169,14 +203,14 @@ fn point(db: &StateDb, session_id: &str, bytes_max: u64) -> io::Result<Option<Ve
         RowPrefix::Tools(session_id.into()),
     ] {
         let (column, start) = keys::row_prefix(&prefix)?;
-        let mut options = ReadOptions::default();
+        let mut options = options();
         if let Some(end) = keys::prefix_end(&start) {
             options.set_iterate_upper_bound(end);
         }
         let family = db.column(columns::of_rows(column))?;
         let mode = IteratorMode::From(&start, Direction::Forward);
         for item in db.raw().iterator_cf_opt(family, options, mode) {
-            let (key, value) = item.map_err(rocks("read rows"))?;
+            let (key, value) = item.map_err(failed)?;
             session_point::push(&mut bytes, column, &key, &value);
             if bytes.len() as u64 > bytes_max {
                 return Ok(None);

@@ -218,6 +218,12 @@ def test_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def _keepers(parent: int) -> list[int]:
     """The processes that keep clusters for a script, and the commands below them."""
-    children = Path(f"/proc/{parent}/task").glob("*/children")
-    found = [int(pid) for path in children for pid in path.read_text().split()]
+    while True:
+        children = Path(f"/proc/{parent}/task").glob("*/children")
+        try:
+            found = [int(pid) for path in children for pid in path.read_text().split()]
+            break
+        except (FileNotFoundError, ProcessLookupError):
+            # A thread has ended since they were listed; its children are another's now.
+            continue
     return [pid for pid in found if b"_keeper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]

@@ -94,3 +94,56 @@ fn made<T: Default + Send + 'static>(
     });
     Box::pin(making.buffered(threads * CHUNKS_AHEAD))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn event(position: u64) -> Result<StoredEvent, CliError> {
+        Ok(StoredEvent {
+            position,
+            ..Default::default()
+        })
+    }
+
+    /// What several threads make comes in order, and what comes before an error is there, whoever has made it.
+    #[tokio::test]
+    async fn what_is_made_comes_in_order_up_to_an_error() {
+        let many = 10 * CHUNK_EVENTS as u64 + 7;
+        let read = (1..=many).map(event);
+        let broken = std::iter::once(Err(CliError::failed("the disk")));
+        let events: Events = Box::pin(stream::iter(read.chain(broken).chain([event(many + 2)])));
+        let all = |stored: &StoredEvent, to: &mut Vec<u64>| {
+            to.push(stored.position);
+            Ok(())
+        };
+        let made: Vec<_> = made(events, all).collect().await;
+        let (last, before) = made.split_last().unwrap();
+        assert!(before.iter().all(|(_, ended)| ended.is_ok()));
+        assert_eq!(last.1.as_ref().unwrap_err().message, "the disk");
+        let positions: Vec<u64> = made
+            .iter()
+            .flat_map(|(positions, _)| positions.clone())
+            .collect();
+        assert_eq!(positions, (1..=many).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_shown_ends_it() {
+        let events: Events = Box::pin(stream::iter((1..=3 * CHUNK_EVENTS as u64).map(event)));
+        let some = |stored: &StoredEvent, to: &mut Vec<u64>| match stored.position {
+            2_000 => Err(CliError::failed("unreadable")),
+            position => {
+                to.push(position);
+                Ok(())
+            }
+        };
+        let mut made = made(events, some);
+        assert!(made.next().await.unwrap().1.is_ok());
+        let (positions, ended) = made.next().await.unwrap();
+        assert_eq!(positions.last(), Some(&1_999));
+        assert!(ended.is_err());
+    }
+}

@@ -8,12 +8,51 @@ use super::super::output::line;
 /// Rows from which the widths are taken.
 const ROWS_SEEN_FIRST: usize = 200;
 
+/// Rows, measured, all in one place.
+#[derive(Debug)]
+pub(crate) struct Rows<const N: usize> {
+    text: String,
+    /// Of each cell where it ends in the text, and how wide it is.
+    cells: Vec<[(usize, usize); N]>,
+}
+
+impl<const N: usize> Default for Rows<N> {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            cells: Vec::new(),
+        }
+    }
+}
+
+impl<const N: usize> Rows<N> {
+    /// Add a row.
+    pub fn push(&mut self, row: [String; N]) {
+        self.cells.push(row.map(|cell| {
+            self.text += &cell;
+            (self.text.len(), width(&cell))
+        }));
+    }
+
+    /// Each row's cells: text and width.
+    fn iter(&self) -> impl Iterator<Item = [(&str, usize); N]> {
+        let mut begin = 0;
+        self.cells.iter().map(move |row| {
+            row.map(|(end, width)| {
+                let cell = &self.text[begin..end];
+                begin = end;
+                (cell, width)
+            })
+        })
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Columns<const N: usize> {
     headers: [&'static str; N],
     widths: Option<[usize; N]>,
-    waiting: Vec<[String; N]>,
+    waiting: Vec<Rows<N>>,
     patient: bool,
 }
 
@@ -30,13 +69,16 @@ impl<const N: usize> Columns<N> {
 
     /// Print a row, now or with the first ones.
     pub fn row(&mut self, row: [String; N]) -> Result<(), CliError> {
-        self.rows(vec![row])
+        let mut rows = Rows::default();
+        rows.push(row);
+        self.rows(rows)
     }
 
     /// Print rows, now or with the first ones.
-    pub fn rows(&mut self, rows: Vec<[String; N]>) -> Result<(), CliError> {
-        self.waiting.extend(rows);
-        if self.patient && self.waiting.len() < ROWS_SEEN_FIRST {
+    pub fn rows(&mut self, rows: Rows<N>) -> Result<(), CliError> {
+        self.waiting.push(rows);
+        let waiting: usize = self.waiting.iter().map(|rows| rows.cells.len()).sum();
+        if self.patient && waiting < ROWS_SEEN_FIRST {
             Ok(())
         } else {
             self.flush()
@@ -55,17 +97,18 @@ impl<const N: usize> Columns<N> {
         let rows = std::mem::take(&mut self.waiting);
         let begins = self.widths.is_none();
         let mut widths = self.widths.unwrap_or_else(|| self.headers.map(width));
-        for row in &rows {
-            for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = width(cell).max(*widest);
+        for row in rows.iter().flat_map(|rows| &rows.cells) {
+            for (widest, (_, width)) in widths.iter_mut().zip(row) {
+                *widest = (*width).max(*widest);
             }
         }
         if begins {
             let headers = self.headers.map(str::to_uppercase);
-            add_line(&mut text, &headers, &widths);
+            let headers = headers.each_ref().map(|text| (text.as_str(), width(text)));
+            add_line(&mut text, headers, &widths);
         }
         self.widths = Some(widths);
-        for row in &rows {
+        for row in rows.iter().flat_map(Rows::iter) {
             add_line(&mut text, row, &widths);
         }
         // Whoever prints it ends the last line.
@@ -75,9 +118,9 @@ impl<const N: usize> Columns<N> {
 }
 
 /// The first column holds numbers and stands at the right.
-fn add_line<const N: usize>(text: &mut String, row: &[String; N], widths: &[usize; N]) {
-    for (column, (cell, wanted)) in row.iter().zip(widths).enumerate() {
-        let blanks = repeat_n(' ', wanted.saturating_sub(width(cell)));
+fn add_line<const N: usize>(text: &mut String, row: [(&str, usize); N], widths: &[usize; N]) {
+    for (column, ((cell, width), wanted)) in row.into_iter().zip(widths).enumerate() {
+        let blanks = repeat_n(' ', wanted.saturating_sub(width));
         if column == 0 {
             text.extend(blanks);
             text.push_str(cell);
@@ -102,14 +145,14 @@ mod tests {
     #[test]
     fn rows_stand_below_each_other_and_grow() {
         let mut columns = Columns::new(["n", "name", "z"]);
-        columns.waiting.push(["1".into(), "a".into(), "x".into()]);
-        columns
-            .waiting
-            .push(["10".into(), "abcdef".into(), String::new()]);
-        assert_eq!(columns.take(), " N  NAME    Z\n 1  a       x\n10  abcdef");
-        columns
-            .waiting
-            .push(["1000".into(), "b".into(), "y".into()]);
+        let mut rows = Rows::default();
+        rows.push(["1".into(), "a".into(), "x".into()]);
+        rows.push(["10".into(), "äbcdef".into(), String::new()]);
+        columns.waiting.push(rows);
+        assert_eq!(columns.take(), " N  NAME    Z\n 1  a       x\n10  äbcdef");
+        let mut rows = Rows::default();
+        rows.push(["1000".into(), "b".into(), "y".into()]);
+        columns.waiting.push(rows);
         assert_eq!(columns.take(), "1000  b       y");
     }
 }

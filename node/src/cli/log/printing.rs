@@ -9,7 +9,7 @@ use snakepit_client::StoredEvent;
 
 use super::super::error::CliError;
 use super::super::output::print;
-use super::columns::Columns;
+use super::columns::{Columns, Rows};
 use super::source::Events;
 
 /// Events of which one thread makes what is printed, if so many are there.
@@ -56,7 +56,7 @@ pub(super) async fn table<const N: usize>(
     row: impl Fn(&StoredEvent) -> Result<[String; N], CliError> + Clone + Send + 'static,
 ) -> Result<(), CliError> {
     let mut columns = Columns::new(headers);
-    let mut made = made(events, move |stored, rows: &mut Vec<_>| {
+    let mut made = made(events, move |stored, rows: &mut Rows<N>| {
         rows.push(row(stored)?);
         Ok(())
     });

@@ -56,7 +56,7 @@ impl StateStore {
         applying.keep_points(&db)?;
         let folded = self.fold(&mut applying.cache, DbRows(&db), entries)?;
         db.write(commit::batch(&db, &folded)?)?;
-        let outcomes = self.applied(&mut applying, &db, folded)?;
+        let outcomes = self.publish(&mut applying, &db, folded)?;
         applying.keep_points(&db)?;
         Ok(outcomes)
     }
@@ -83,7 +83,7 @@ impl StateStore {
         if !folded.changes.cleared.is_empty() || !db.write_at_once(commit::batch(&db, &folded)?)? {
             return Ok(None);
         }
-        self.applied(&mut applying, &db, folded).map(Some)
+        self.publish(&mut applying, &db, folded).map(Some)
     }
 
     fn fold(
@@ -98,7 +98,7 @@ impl StateStore {
     }
 
     /// What was written is what is served from now on.
-    fn applied(
+    fn publish(
         &self,
         applying: &mut Applying,
         db: &StateDb,
@@ -122,5 +122,65 @@ impl StateStore {
         let after = Published::new(folded.applied, folded.chain, &row);
         *write(&self.shared.published) = Arc::new(after);
         Ok(folded.outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::IteratorMode;
+    use snakepit_machine::{Body, Command, CreateSession, Limits, Origin, Proposal, TouchSession};
+
+    use super::super::columns;
+    use super::*;
+    use crate::traits::{ApplyPayload, EntryId};
+
+    fn entry(index: u64, body: Body) -> ApplyEntry {
+        let proposal = Proposal {
+            // Each use is worth an event.
+            time_ms: 1_000 * index,
+            limits: Limits::default(),
+            commands: vec![Command {
+                origin: Origin::default(),
+                body,
+            }],
+        };
+        ApplyEntry {
+            id: EntryId { term: 1, index },
+            payload: ApplyPayload::Proposal(proposal),
+        }
+    }
+
+    fn points(state: &StateStore) -> Vec<Box<[u8]>> {
+        let db = state.db();
+        let family = db.column(columns::SESSION_POINTS).unwrap();
+        let items = db.raw().iterator_cf(family, IteratorMode::Start);
+        items.map(|item| item.unwrap().0).collect()
+    }
+
+    /// A session's past is as near as it is where entries are waited for: the same points are kept, at the latest
+    /// when the next entry is applied.
+    #[test]
+    fn points_of_sessions_are_kept_at_once_too() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [waiting, at_once] =
+            [&dirs[0], &dirs[1]].map(|dir| StateStore::open(dir.path()).unwrap());
+        let session_id = "s".to_owned();
+        let create = Body::CreateSession(CreateSession {
+            session_id: session_id.clone(),
+            metadata: Default::default(),
+            ttl_ms: 5_000,
+            config: Default::default(),
+            subject: String::new(),
+        });
+        let touch = Body::TouchSession(TouchSession { session_id });
+        let bodies = std::iter::once(create).chain(std::iter::repeat_n(touch, 519));
+        for (index, body) in (1..).zip(bodies) {
+            let entry = [entry(index, body)];
+            let outcomes = waiting.apply_waiting(&entry).unwrap();
+            assert_eq!(at_once.apply_at_once(&entry).unwrap(), Some(outcomes));
+        }
+        assert_eq!(waiting.head().position, 520);
+        assert_eq!(points(&waiting).len(), 2);
+        assert_eq!(points(&at_once), points(&waiting));
     }
 }

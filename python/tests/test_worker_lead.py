@@ -46,6 +46,16 @@ def test_batches_are_answered_in_order(node: FakeNode) -> None:
     assert answered == sorted(answered)
 
 
+def test_calls_that_come_one_by_one_are_answered_in_order(node: FakeNode) -> None:
+    link = quick(node)
+    for _ in range(20):
+        # The thread finds one message, or several, or a part of one.
+        sequences = [link.call("echo", value="x" * (number * 500)) for number in range(30)]
+        assert [link.value(sequence) for sequence in sequences] == ["x" * (n * 500) for n in range(30)]
+    answered = [result.sequence for message in link.messages for result in message.results.results]
+    assert answered == sorted(answered)
+
+
 def test_others_are_heard_while_a_call_takes_longer_than_it_used_to(node: FakeNode) -> None:
     link = quick(node)
     # `nap` is known as a quick one when it takes its time.

@@ -134,8 +134,9 @@ impl Stream for Outgoing {
         if self.link.closed.is_cancelled() {
             return Poll::Ready(None);
         }
-        if !self.yielded {
-            // To the back of the line of tasks: those in front may have calls for the same message.
+        if !self.yielded && self.pool.has_several_calls() {
+            // To the back of the line of tasks: those in front may have calls for the same message. Where there is
+            // but one caller nobody else has, and to be run once more would wake another thread for nothing.
             self.yielded = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -333,6 +333,12 @@ impl Pool {
             .map_or(0, |worker| worker.running())
     }
 
+    /// Whether there are several calls, waiting or running.
+    pub(super) fn has_several_calls(&self) -> bool {
+        let state = self.state();
+        state.running() + state.queued() > 1
+    }
+
     /// Workers that are connected, or may come back.
     pub(super) fn workers(&self) -> usize {
         self.state().workers().len()

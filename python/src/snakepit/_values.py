@@ -66,7 +66,7 @@ _PLAIN_URLS: Final = {
 # Most values are of exactly these, and need no look at what else they might be.
 _JSON_TYPES: Final = frozenset((bool, int, float, str, dict, list, tuple))
 
-_load = json.JSONDecoder().decode
+_decoder: Final = json.JSONDecoder()
 _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -262,7 +262,7 @@ def _typed(kind: str, data: bytes) -> Value:
 def _string(text: str) -> str:
     """Text under `string`: JSON as it should be, anything else as it stands."""
     try:
-        parsed = json.loads(text)
+        parsed = _load(text)
     except ValueError:
         return text
     return parsed if isinstance(parsed, str) else text
@@ -382,6 +382,15 @@ def _loads(text: str) -> Value:
         raise Invalid("a value is nested too deep") from None
     except ValueError as error:
         raise Invalid(f"a value is not JSON: {error}") from error
+
+
+def _load(text: str) -> Value:
+    """As `json.loads`; most texts have no space around, and need not be searched for it."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def _untagged(found: dict[str, Value]) -> Value:

@@ -13,8 +13,8 @@ from snakepit.errors import Invalid
 def read(call: Call, listed: Container[str] = ()) -> dict[str, Any]:
     """A call's arguments, arrays as lists where `listed` names them. Raises Invalid for what is none."""
     if not call.binary_parameters:
-        decode = _values.decode
-        return {name: decode(value) for name, value in call.parameters.items()}
+        parameters, decode = call.parameters, _values.decode
+        return {name: decode(parameters[name]) for name in parameters}
     arguments: dict[str, Any] = {}
     for name, payload in call.binary_parameters.items():
         if call.metadata.get(f"binary_format:{name}") == "pickle":

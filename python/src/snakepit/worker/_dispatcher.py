@@ -139,35 +139,42 @@ class Dispatcher:
     def _accept(self, calls: Iterable[Call]) -> None:
         now = time.monotonic()
         for call in calls:
-            if self._draining:
-                # Unanswered at the goodbye means: never begun.
+            job = self._admit(call, now)
+            if job is None:
                 continue
-            if len(self._jobs) >= self._credits:
-                refusal = f"the node sent more than the {self._credits} calls it has credits for"
-                self._outbox.post(_outcome.of_failure(call.sequence, "Exhausted", refusal))
-                continue
-            if call.sequence in self._jobs:
-                logger.error("the node used sequence %d again while its call runs; dropped", call.sequence)
-                continue
-            try:
-                entry = self._host.find(call.tool)
-            except NotFound as error:
-                self._outbox.post(
-                    _outcome.of_failure(call.sequence, "ToolNotFound", f"{error}; {error.hint}")
-                )
-                continue
-            job = Job(call, entry, now)
-            self._jobs[job.sequence] = job
             self._unstarted[job.sequence] = job
-            if call.stream and entry.is_async:
-                job.credits = AsyncCredits(self._chunk_credits, self._tools)
-            elif call.stream:
-                job.credits = SyncCredits(self._chunk_credits)
-            if self._sync_beside and not entry.is_async:
+            if self._sync_beside and not job.entry.is_async:
                 self._put_on_slots(job)
             else:
                 self._waiting.append(job)
         self._start_waiting()
+
+    def _admit(self, call: Call, now: float) -> Job | None:
+        """A call as a job of ours; None where it is answered with an error, or not to be answered."""
+        if self._draining:
+            # Unanswered at the goodbye means: never begun.
+            return None
+        if len(self._jobs) >= self._credits:
+            refusal = f"the node sent more than the {self._credits} calls it has credits for"
+            self._outbox.post(_outcome.of_failure(call.sequence, "Exhausted", refusal))
+            return None
+        if call.sequence in self._jobs:
+            logger.error("the node used sequence %d again while its call runs; dropped", call.sequence)
+            return None
+        try:
+            entry = self._host.find(call.tool)
+        except NotFound as error:
+            self._outbox.post(_outcome.of_failure(call.sequence, "ToolNotFound", f"{error}; {error.hint}"))
+            return None
+        job = Job(call, entry, now)
+        self._jobs[job.sequence] = job
+        if call.stream:
+            job.credits = (
+                AsyncCredits(self._chunk_credits, self._tools)
+                if entry.is_async
+                else SyncCredits(self._chunk_credits)
+            )
+        return job
 
     def cancel(self, sequences: Iterable[int], reason: str) -> None:
         """Drop calls that have not begun, cancel async ones and end streams; other sync tools run on."""
@@ -353,9 +360,17 @@ class Dispatcher:
         except NotFound:
             return False
 
-    def _accept_on_thread(self, message: ToWorker) -> None:
-        if message.HasField("calls"):
-            self._accept(message.calls.calls)
+    def _accept_on_thread(self, message: ToWorker, idle: bool) -> Job | None:
+        """Take calls for the thread that leads; one that comes alone to an idle one it runs at once."""
+        calls = message.calls.calls
+        if not idle or len(calls) != 1:
+            self._accept(calls)
+            return None
+        job = self._admit(calls[0], time.monotonic())
+        if job is not None:
+            job.place = ON_SLOTS
+            self._on_slots += 1
+        return job
 
 
 def _late(job: Job) -> str:

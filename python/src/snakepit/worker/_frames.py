@@ -173,6 +173,9 @@ class FrameStream:
         if not length:
             self._end("")
             return
+        if not self._buffer and self._is_whole(length):
+            self._decode(self._piece[_LENGTH_BYTES:length])
+            return
         self._buffer += self._piece[:length]
         self._parse()
 
@@ -196,15 +199,23 @@ class FrameStream:
             if end - start - _LENGTH_BYTES < length:
                 break
             start += _LENGTH_BYTES
-            try:
-                self._take(ToWorker.FromString(bytes(buffer[start : start + length])))
-            except DecodeError as error:
-                self._end(f"a message is malformed: {error}")
+            self._decode(buffer[start : start + length])
+            if self.ended:
                 return
             start += length
         del buffer[:start]
 
-    def _take(self, message: ToWorker) -> None:
+    def _is_whole(self, length: int) -> bool:
+        """Whether the piece that came is one message, as it is where calls come one by one."""
+        rest = length - _LENGTH_BYTES
+        return 0 <= rest <= self._bytes_max and int.from_bytes(self._piece[:_LENGTH_BYTES], "big") == rest
+
+    def _decode(self, data: bytearray | memoryview) -> None:
+        try:
+            message = ToWorker.FromString(bytes(data))
+        except DecodeError as error:
+            self._end(f"a message is malformed: {error}")
+            return
         if message.HasField("refusal"):
             self._code = _CODES.get(message.refusal.code, grpc.StatusCode.UNKNOWN)
             self._details = message.refusal.message

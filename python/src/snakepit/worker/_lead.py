@@ -9,6 +9,7 @@ from typing import Final
 
 from snakepit._proto.worker_v1_pb2 import Call, ToWorker
 from snakepit.worker._frames import FrameStream
+from snakepit.worker._job import Job
 from snakepit.worker._outbox import Outbox
 
 # A tool that usually takes longer is not run while nobody reads the stream.
@@ -25,7 +26,8 @@ class Lead:
     and drains. Tools never change their thread.
 
     `lock` guards the dispatcher's tables, which the reader changes. `accept` takes calls into them, under
-    it, and `plain` says whether a call could also run with nobody on the loop.
+    it; a single one it may return, for the thread to run it at once. `plain` says whether a call could also
+    run with nobody on the loop.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Lead:
         outbox: Outbox,
         *,
         plain: Callable[[Call], bool],
-        accept: Callable[[ToWorker], None],
+        accept: Callable[[ToWorker, bool], Job | None],
         watch: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,8 +50,10 @@ class Lead:
         # Of the thread: how many calls it has run, and whether the last ones were quick.
         self.progress = 0
         self.wanted = False
-        self._seen = -1
+        # Whether the loop looks at that, and what it saw last.
         self._watched = False
+        self._seen = -1
+        self._seen_busy = False
 
     @property
     def lent(self) -> bool:
@@ -71,7 +75,7 @@ class Lead:
         with self._lock:
             self._lent = True
             self._watched = True
-            self._seen = -1
+            self._seen, self._seen_busy = -1, False
         return True
 
     def take_back(self) -> None:
@@ -87,38 +91,38 @@ class Lead:
         with self._lock:
             if not self._lent:
                 return False
-            if not busy:
-                # The thread waits, and will say when that is over.
+            same = busy == self._seen_busy and self._seen == self.progress
+            self._seen, self._seen_busy = self.progress, busy
+            if same and not busy:
+                # Nothing has come, and the thread will say when that is over.
                 self._watched = False
-                return False
-        if self._seen == self.progress:
+        if same and busy:
             self.take_back()
-            return False
-        self._seen = self.progress
-        return True
+        return not same
 
     # --- on the thread ---
 
-    def read(self, usual_ns: Mapping[str, int]) -> bool:
-        """Wait for calls and take them; False where the loop reads, now or again."""
+    def read(self, usual_ns: Mapping[str, int]) -> Job | bool:
+        """Wait for calls and take them; False where the loop reads, now or again. A job is to be run now."""
         stream = self._stream if self._lent else None
         if stream is None:
             return False
         stream.wait()
+        job: Job | None = None
         with self._lock:
             if not self._lent:
                 return False
             stream.receive()
             messages = stream.messages
             while messages and self._is_simple(messages[0], usual_ns):
-                self._accept(messages.popleft())
+                job = self._accept(messages.popleft(), job is None) or job
             if messages or stream.ended:
                 self._lent = False
                 self._loop.call_soon_threadsafe(stream.resume_reading)
             elif not self._watched:
                 self._watched = True
                 self._loop.call_soon_threadsafe(self._watch)
-        return True
+        return job or True
 
     def write(self) -> bool:
         """Send the results that were kept; False where the loop has to."""
@@ -130,6 +134,8 @@ class Lead:
     def _is_simple(self, message: ToWorker, usual_ns: Mapping[str, int]) -> bool:
         kind = message.WhichOneof("message")
         if kind == "calls":
-            calls = message.calls.calls
-            return all(usual_ns.get(call.tool, LEAD_NS) < LEAD_NS and self._plain(call) for call in calls)
+            for call in message.calls.calls:
+                if usual_ns.get(call.tool, LEAD_NS) >= LEAD_NS or not self._plain(call):
+                    return False
+            return True
         return kind == "heartbeat_ack"

@@ -148,7 +148,7 @@ class Outbox:
         """
         if self._unwanted or self._unacknowledged:
             return False
-        items = list(self._take_posted())
+        items = self._take_posted()
         try:
             for message in self._messages(items):
                 send(message)
@@ -162,8 +162,10 @@ class Outbox:
     def _messages(self, items: list[Result | Chunk]) -> Iterator[FromWorker]:
         """The messages that hold these results."""
         message, size = FromWorker(), 0
+        alone = len(items) == 1
         for item in items:
-            size += item.ByteSize()
+            # To ask for it costs as much as to encode it.
+            size += 0 if alone else item.ByteSize()
             count = len(message.results.results)
             if count and (count >= BATCH_MAX or size > self._batch_bytes_max):
                 yield message
@@ -175,11 +177,15 @@ class Outbox:
         if items:
             yield message
 
-    def _take_posted(self) -> Iterator[Result | Chunk]:
-        """What was posted, one by one; while others take too."""
-        with contextlib.suppress(IndexError):
-            while True:
-                yield self._posted.popleft()
+    def _take_posted(self) -> list[Result | Chunk]:
+        """What was posted; while others take too."""
+        posted, items = self._posted, []
+        try:
+            while posted:
+                items.append(posted.popleft())
+        except IndexError:
+            pass
+        return items
 
     def _batch(self) -> Results:
         batch = Results()

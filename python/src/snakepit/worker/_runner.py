@@ -159,7 +159,7 @@ class Runner:
             self._wait_for(hook())
 
     def _wait_for(self, outcome: Any) -> None:
-        if inspect.isawaitable(outcome):
+        if outcome is not None and inspect.isawaitable(outcome):
             self._on_loop(_generators.awaited(outcome))
 
     def _register(self, instance: Any, context: Any) -> Any:

@@ -66,15 +66,19 @@ class Slots:
         lead = self._lead
         kept = in_a_row = 0
         while True:
+            begun = False
+            job: Job | Lead | None
             try:
                 job = self._queue.get_nowait()
             except Empty:
                 if kept:
                     self._flush()
                     kept = 0
-                if lead is not None and lead.read(usual_ns):
+                led = lead is not None and lead.read(usual_ns)
+                if led is True:
                     continue
-                job = self._queue.get()
+                begun = bool(led)
+                job = led or self._queue.get()
             if job is None:
                 self._outbox.wake()
                 return
@@ -84,7 +88,7 @@ class Slots:
                 self._outbox.wake()
                 kept = 0
                 self._gate.take()
-            if not self._claim(job):
+            if not begun and not self._claim(job):
                 self._give_gate()
                 continue
             tool = job.call.tool

@@ -107,8 +107,15 @@ struct StatusResponse {
     raft_applied_index: u64,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(engine::threads())
+        .enable_all()
+        .build()?;
+    runtime.block_on(run())
+}
+
+async fn run() -> Result<(), Failure> {
     let mut words = std::env::args().skip(1);
     let verb = words.next().unwrap_or_default();
     let mut flags = BTreeMap::new();

@@ -86,20 +86,6 @@ enum Verb {
 
 /// Run what the command line asks for; the process's exit code.
 pub fn main() -> ExitCode {
-    // The runtime is started here and not in main.rs, so that all code is generated once, in this crate.
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return CliError::failed(format!("no threads can be started: {error}")).report();
-        }
-    };
-    runtime.block_on(parse_and_run())
-}
-
-async fn parse_and_run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -108,7 +94,18 @@ async fn parse_and_run() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
         }
     };
-    match run(cli).await {
+    // The runtime is started here and not in main.rs, so that all code is generated once, in this crate.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Verb::Bench(args) = &cli.verb {
+        runtime.worker_threads(args.threads());
+    }
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return CliError::failed(format!("no threads can be started: {error}")).report();
+        }
+    };
+    match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// gRPC connections in all [default: one to each node for 32 clients]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
     connections: Option<u32>,
+    /// Threads that make the load [default: one for each four processors]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "N")]
+    threads: Option<u32>,
     /// What `call` calls, with one parameter named value
     #[arg(long, default_value = "echo", value_name = "TOOL")]
     tool: String,
@@ -80,6 +83,13 @@ pub(crate) struct Args {
     /// The local cluster whose leader `failover` kills [default: as in `snakepit cluster`]
     #[arg(long, env = "SNAKEPIT_CLUSTER_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// How many threads the runtime must have.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or_else(engine::threads, |count| count as usize)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

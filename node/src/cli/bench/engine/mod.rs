@@ -14,3 +14,11 @@ pub(crate) use row::Row;
 pub(crate) use spread::Spread;
 pub(crate) use tally::{Shards, Tally};
 pub(crate) use wire::{Caller, kind};
+
+/// How many threads make the load, where nobody says otherwise: one for each four processors. What is measured runs on
+/// the same machine more often than not, and a single client is slower where its requests and their answers go from one
+/// thread to another.
+pub(crate) fn threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.div_ceil(4)
+}

@@ -108,14 +108,6 @@ struct StatusResponse {
 }
 
 fn main() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(engine::threads())
-        .enable_all()
-        .build()?;
-    runtime.block_on(run())
-}
-
-async fn run() -> Result<(), Failure> {
     let mut words = std::env::args().skip(1);
     let verb = words.next().unwrap_or_default();
     let mut flags = BTreeMap::new();
@@ -124,9 +116,14 @@ async fn run() -> Result<(), Failure> {
         flags.insert(name, value);
     }
     let flags = Flags(flags);
+    let most = flags.clients()?.into_iter().max().unwrap_or(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(engine::threads(most))
+        .enable_all()
+        .build()?;
     let printed = match verb.as_str() {
-        "load" => cells(&flags).await?,
-        "failover" => failover(&flags).await?,
+        "load" => runtime.block_on(cells(&flags))?,
+        "failover" => runtime.block_on(failover(&flags))?,
         _ => return Err("say load or failover".into()),
     };
     writeln!(std::io::stdout(), "{printed:#}")?;
@@ -147,6 +144,10 @@ impl Flags {
     ) -> Result<Vec<T>, Failure> {
         let items = self.text(name, default).split(',').map(str::parse);
         Ok(items.collect::<Result<_, _>>()?)
+    }
+
+    fn clients(&self) -> Result<Vec<usize>, Failure> {
+        self.list("--clients", "1,64,256")
     }
 
     fn seconds(&self, name: &str, default: &str) -> Result<Duration, Failure> {
@@ -204,7 +205,7 @@ impl Operation for Client {
 
 async fn cells(flags: &Flags) -> Result<Json, Failure> {
     let addresses: Vec<String> = flags.list("--endpoints", "127.0.0.1:2379")?;
-    let counts: Vec<usize> = flags.list("--clients", "1,64,256")?;
+    let counts = flags.clients()?;
     let value_bytes: usize = flags.text("--value-bytes", "256").parse()?;
     let connections = flags
         .0

@@ -1,8 +1,12 @@
-//! What a connection's own failures say of a request.
+//! What a connection's own failures say of a request, and requests that say their end with their last bytes.
+
+mod whole;
 
 use std::error::Error;
 
 use tonic::Status;
+
+pub use whole::WholeRequests;
 
 /// Whether a request has certainly not been begun: there was no connection, it was closed before the request's turn
 /// came, or the other side says that it did not take the request up. Any other failure of a connection leaves open

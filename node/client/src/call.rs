@@ -6,6 +6,7 @@ use std::time::Duration;
 use snakepit_proto::headers;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataValue;
+use snakepit_proto::transport::WholeRequests;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::debug;
@@ -56,7 +57,7 @@ impl Client {
         repeat: Repeat,
         patience: Patience,
         request: Q,
-        send: impl Fn(Channel, Request<Q>) -> F,
+        send: impl Fn(WholeRequests<Channel>, Request<Q>) -> F,
     ) -> Result<Answer<A>, ClientError>
     where
         Q: Clone,
@@ -83,7 +84,7 @@ impl Client {
             if patience != Patience::Stream {
                 framed.set_timeout(budget);
             }
-            let failure = match timeout(budget, send(node.channel, framed)).await {
+            let failure = match timeout(budget, send(WholeRequests(node.channel), framed)).await {
                 Ok(Ok(response)) => return Ok(Answer::of(response)),
                 Ok(Err(status)) if !is_timeout(&status) => {
                     Failure::of(node.endpoint.authority(), &status)

@@ -17,6 +17,7 @@ use snakepit_proto::peer::{
 use snakepit_proto::transport::never_begun;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use snakepit_proto::transport::WholeRequests;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -49,7 +50,7 @@ pub enum Busy {
 
 #[derive(Debug)]
 struct Peer {
-    client: CallsClient<Channel>,
+    client: CallsClient<WholeRequests<Channel>>,
     keys: KeysClient<Channel>,
     /// What it last said of itself; nothing where it does not answer.
     seen: Mutex<Option<CapacityResponse>>,
@@ -185,7 +186,7 @@ impl Peers {
                     .keep_alive_while_idle(true)
                     .connect_lazy();
                 let keys = KeysClient::new(channel.clone());
-                let client = CallsClient::new(channel)
+                let client = CallsClient::new(WholeRequests(channel))
                     .max_decoding_message_size(limit)
                     .max_encoding_message_size(limit);
                 let peer = Peer {

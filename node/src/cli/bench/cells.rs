@@ -76,6 +76,12 @@ fn counts(op: Op, args: &Args) -> impl Iterator<Item = u32> {
     clients.copied().chain(watchers)
 }
 
+/// The largest number of clients or watchers.
+pub(super) fn most_clients(args: &Args) -> usize {
+    let all = args.op.iter().flat_map(|op| counts(*op, args));
+    all.max().unwrap_or(1) as usize
+}
+
 /// Make what some operations need.
 async fn prepare(
     args: &Args,

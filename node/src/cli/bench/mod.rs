@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// gRPC connections in all [default: one to each node for 32 clients]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
     connections: Option<u32>,
-    /// Threads that make the load [default: one for each four processors]
+    /// Threads that make the load [default: one for each processor, and no more than clients]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024), value_name = "N")]
     threads: Option<u32>,
     /// What `call` calls, with one parameter named value
@@ -88,7 +88,9 @@ pub(crate) struct Args {
 impl Args {
     /// How many threads the runtime must have.
     pub(crate) fn threads(&self) -> usize {
-        self.threads.map_or_else(engine::threads, |count| count as usize)
+        let most = cells::most_clients(self);
+        self.threads
+            .map_or_else(|| engine::threads(most), |count| count as usize)
     }
 }
 

@@ -15,10 +15,9 @@ pub(crate) use spread::Spread;
 pub(crate) use tally::{Shards, Tally};
 pub(crate) use wire::{Caller, kind};
 
-/// How many threads make the load, where nobody says otherwise: one for each four processors. What is measured runs on
-/// the same machine more often than not, and a single client is slower where its requests and their answers go from one
-/// thread to another.
-pub(crate) fn threads() -> usize {
+/// How many threads make the load of so many clients, where nobody says otherwise: no more than clients, for a single one
+/// is slower where its requests and their answers go from one thread to another.
+pub(crate) fn threads(clients: usize) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    processors.div_ceil(4)
+    clients.clamp(1, processors)
 }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message;
+use snakepit_proto::transport::WholeRequests;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
@@ -14,7 +15,7 @@ use tonic::{Code, Request, Status};
 /// Says one thing to one method, as often as it is asked to.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    grpc: Grpc<Channel>,
+    grpc: Grpc<WholeRequests<Channel>>,
     path: PathAndQuery,
     body: Bytes,
     metadata: MetadataMap,
@@ -29,7 +30,7 @@ impl Caller {
         metadata: MetadataMap,
     ) -> Self {
         Self {
-            grpc: Grpc::new(channel),
+            grpc: Grpc::new(WholeRequests(channel)),
             path: PathAndQuery::from_static(path),
             body: message.encode_to_vec().into(),
             metadata,

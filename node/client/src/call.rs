@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use snakepit_proto::headers;
+use snakepit_proto::transport::WholeRequests;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataValue;
-use snakepit_proto::transport::WholeRequests;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::debug;

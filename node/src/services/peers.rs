@@ -14,10 +14,9 @@ use snakepit_proto::peer::{
     CallStateRequest, CapacityRequest, CapacityResponse, DropKeyRequest, GetKeyRequest,
     PoolCapacity, PutKeyRequest, RoutedCall, WorkerCapacity,
 };
-use snakepit_proto::transport::never_begun;
+use snakepit_proto::transport::{WholeRequests, never_begun};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use snakepit_proto::transport::WholeRequests;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 

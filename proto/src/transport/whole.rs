@@ -138,6 +138,9 @@ mod tests {
 
     #[test]
     fn an_error_comes_behind_what_was_read_and_ends_it() {
-        assert_eq!(seen(&[Some("a"), Some("error"), Some("b")]), ["a", "broken end"]);
+        assert_eq!(
+            seen(&[Some("a"), Some("error"), Some("b")]),
+            ["a", "broken end"]
+        );
     }
 }

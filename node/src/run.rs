@@ -259,6 +259,7 @@ fn raft_options(settings: &Settings) -> RaftOptions {
         proposals_in_flight_max: raft.proposals_in_flight_max,
         propose_queue_max: raft.propose_queue_max,
         propose_queue_bytes_max: raft.propose_queue_bytes_max,
+        apply_lag_max: Duration::from_millis(raft.apply_lag_max_ms),
         // A client's largest message becomes an entry, which must fit a message beside others.
         message_bytes_max: settings.limits.message_bytes_max
             + raft.append_bytes_max

@@ -13,11 +13,12 @@ use snakepit_proto::peer::copies_server::CopiesServer;
 use snakepit_proto::peer::forward_server::ForwardServer;
 use snakepit_proto::peer::raft_server::RaftServer;
 use snakepit_storage::{NodeAddress, RaftStore, StateStore};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 
+use crate::applied::AppliedIndex;
 use crate::copies::CopiesService;
 use crate::expiry;
 use crate::forward::{ForwardService, Forwarder};
@@ -71,7 +72,7 @@ struct Inner {
     leadership: Leadership,
     intake: Intake,
     reads: Reads,
-    applied: watch::Receiver<u64>,
+    state: State<StateStore>,
     withdrawn: Arc<AtomicBool>,
     stop: CancellationToken,
 }
@@ -100,8 +101,7 @@ impl Group {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let channels = Arc::new(Channels::new(node_id, options.message_bytes_max));
-        let state = State::new(stores.state.clone())?;
-        let applied = state.applied_index();
+        let state = State::new(stores.state.clone(), options.apply_lag_max)?;
         let network = Network {
             channels: channels.clone(),
         };
@@ -110,7 +110,7 @@ impl Group {
             config,
             network,
             Log::new(stores.log, options.append_bytes_max),
-            state,
+            state.clone(),
         )
         .await
         .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
@@ -133,7 +133,7 @@ impl Group {
             raft: raft.clone(),
             leadership: leadership.clone(),
             forwarder,
-            applied: applied.clone(),
+            applied: state.applied_index(),
             rpc_timeout: options
                 .rpc_timeout()
                 .max(Duration::from_millis(options.election_timeout_min_ms)),
@@ -154,7 +154,7 @@ impl Group {
                 leadership,
                 intake,
                 reads,
-                applied,
+                state,
                 withdrawn: Arc::default(),
                 stop,
             }),
@@ -251,12 +251,16 @@ impl Group {
 
     /// How the group stands.
     pub fn status(&self) -> GroupStatus {
-        GroupStatus::of(&self.inner.raft.metrics().borrow_watched())
+        let mut status = GroupStatus::of(&self.inner.raft.metrics().borrow_watched());
+        // What raft has handed over may not be applied yet.
+        let applied = self.applied_index().get();
+        status.applied = status.applied.map(|handed| handed.min(applied));
+        status
     }
 
     /// The last applied log index, as it grows.
-    pub fn applied_index(&self) -> watch::Receiver<u64> {
-        self.inner.applied.clone()
+    pub fn applied_index(&self) -> AppliedIndex {
+        self.inner.state.applied_index()
     }
 
     /// Make a snapshot now, whatever the log's length.
@@ -305,6 +309,9 @@ impl Group {
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
+        if let Err(error) = self.inner.state.settle().await {
+            tracing::warn!(%error, "the last entries are applied at the next start");
+        }
     }
 
     /// This node's own data is wrong: let nobody copy it, and lead no more. It goes on voting, and keeps entries, which
@@ -325,6 +332,9 @@ impl Group {
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
                 return fatal.to_string();
+            }
+            if let Some(failure) = self.inner.state.failure() {
+                return failure.to_owned();
             }
             if ended {
                 return "raft has ended".to_owned();

@@ -3,6 +3,7 @@
 //! Only this crate names openraft. [`Group`] proposes commands from any node, hands out read barriers,
 //! serves the other nodes, and tells how the group stands.
 
+mod applied;
 mod clock;
 mod convert;
 mod copies;
@@ -24,6 +25,7 @@ mod state;
 mod status;
 mod types;
 
+pub use applied::{AppliedIndex, Following, Stopped};
 pub use clock::wall_clock_ms;
 pub use copies::{CopyClient, CopyError, TreeHead};
 pub use error::{ProposeError, Proposed, ReadError};

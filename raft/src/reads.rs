@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use openraft::ReadPolicy;
 use snakepit_storage::StateStorage;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ReadError;
+use crate::applied::AppliedIndex;
 use crate::clock::wall_clock_ms;
 use crate::forward::Forwarder;
 use crate::leadership::Leadership;
@@ -49,14 +50,14 @@ pub(crate) struct Reads {
     quorum: mpsc::Sender<Reply>,
     lease: mpsc::Sender<Reply>,
     here: (mpsc::Sender<Reply>, mpsc::Sender<Reply>),
-    applied: watch::Receiver<u64>,
+    applied: AppliedIndex,
 }
 
 pub(crate) struct ReadParts<S: StateStorage> {
     pub(crate) raft: openraft::Raft<TypeConfig, State<S>>,
     pub(crate) leadership: Leadership,
     pub(crate) forwarder: Forwarder,
-    pub(crate) applied: watch::Receiver<u64>,
+    pub(crate) applied: AppliedIndex,
     pub(crate) rpc_timeout: Duration,
     pub(crate) stop: CancellationToken,
 }
@@ -95,7 +96,7 @@ impl Reads {
         let ask = match consistency {
             Consistency::Stale => {
                 return Ok(Barrier {
-                    index: *self.applied.borrow(),
+                    index: self.applied.get(),
                     time_ms: wall_clock_ms(),
                 });
             }
@@ -109,10 +110,8 @@ impl Reads {
     /// Wait until this node has applied what a confirmed read must see.
     pub(crate) async fn applied(&self, barrier: Barrier) -> Result<Barrier, ReadError> {
         let mut applied = self.applied.clone();
-        applied
-            .wait_for(|applied| *applied >= barrier.index)
-            .await
-            .map_err(|_| ReadError::Stopping)?;
+        let reached = applied.reach(barrier.index).await;
+        reached.map_err(|_| ReadError::Stopping)?;
         Ok(barrier)
     }
 

@@ -1,12 +1,16 @@
 //! openraft's own suite for log and state stores, against ours: on disk and in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use snakepit_raft::{Log, State, TypeConfig};
 use snakepit_storage::{MemoryLog, MemoryState, RaftStore, StateStore};
 use tempfile::TempDir;
+
+/// What nobody waits for is applied together.
+const LAG_MAX: Duration = Duration::from_millis(20);
 
 /// Small, so that the suite sees reads that are cut short.
 const READ_BYTES_MAX: usize = 64;
@@ -23,7 +27,7 @@ impl StoreBuilder<TypeConfig, Log<RaftStore>, State<StateStore>, TempDir> for On
         Ok((
             dir,
             Log::new(log, READ_BYTES_MAX),
-            State::new(state).unwrap(),
+            State::new(state, LAG_MAX).unwrap(),
         ))
     }
 }
@@ -39,7 +43,7 @@ impl StoreBuilder<TypeConfig, Log<MemoryLog>, State<MemoryState>, TempDir> for I
         Ok((
             dir,
             Log::new(Arc::new(MemoryLog::new()), READ_BYTES_MAX),
-            State::new(state).unwrap(),
+            State::new(state, LAG_MAX).unwrap(),
         ))
     }
 }

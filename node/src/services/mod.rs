@@ -218,7 +218,7 @@ impl Node {
     /// Wait until this node has applied a log index.
     async fn applied(&self, ask: &Ask, index: u64) -> Result<(), Failure> {
         let mut applied = self.group.applied_index();
-        let wait = applied.wait_for(|applied| *applied >= index);
+        let wait = applied.reach(index);
         match tokio::time::timeout_at(ask.deadline, wait).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Failure::Read(ReadError::Stopping)),

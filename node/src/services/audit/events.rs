@@ -56,8 +56,8 @@ pub(super) async fn send(
         Along::Log
     };
     let mut applied = node.group.applied_index();
+    let _following = request.follow.then(|| applied.follow());
     loop {
-        applied.borrow_and_update();
         // What the log holds now; in a session's own log positions jump.
         let end = node.state.head().position.min(to_position);
         while position <= end && left > 0 {

@@ -56,7 +56,7 @@ impl audit_server::Audit for AuditService {
             let ask = node.ask(request.metadata())?;
             let wanted = request.into_inner().at_least_index;
             let mut applied = node.group.applied_index();
-            let wait = async { applied.wait_for(|index| *index >= wanted).await.is_ok() };
+            let wait = async { applied.reach(wanted).await.is_ok() };
             if tokio::time::timeout_at(ask.deadline, wait).await != Ok(true) {
                 return Err(Failure::Read(snakepit_raft::ReadError::Deadline));
             }

@@ -22,7 +22,7 @@ pub(super) async fn answer(
         Err(Failure::Rejected(Rejection {
             kind: RejectionKind::NotFound,
             ..
-        })) => (*node.group.applied_index().borrow(), false),
+        })) => (node.group.applied_index().get(), false),
         Err(failure) => return Err(failure),
     };
     let server_time = Some(times::timestamp(wall_clock_ms()));

@@ -106,8 +106,8 @@ impl Hub {
 /// Until nobody watches.
 async fn hand_out(node: Arc<Node>) {
     let mut applied = node.group.applied_index();
+    let _following = applied.follow();
     loop {
-        applied.borrow_and_update();
         if let Err(failure) = catch_up(&node).await {
             // Watches end where their feed does, and say so.
             tracing::error!(?failure, "watches cannot be served");

@@ -1,0 +1,91 @@
+//! How far this node has applied the log, and whether somebody is waiting for more of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, watch};
+
+/// The state is gone, and will not get any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node stopped")]
+pub struct Stopped;
+
+/// The last applied log index, as it grows. Entries that nobody waits for are applied a little later than they are
+/// committed, several at a time (`raft.apply_lag_max_ms`); to wait here is to ask for them.
+#[derive(Clone, Debug)]
+pub struct AppliedIndex {
+    index: watch::Receiver<u64>,
+    demand: Arc<Demand>,
+}
+
+impl AppliedIndex {
+    pub(crate) fn new(index: watch::Receiver<u64>, demand: Arc<Demand>) -> Self {
+        Self { index, demand }
+    }
+
+    /// The last applied index; 0 where there is none.
+    pub fn get(&self) -> u64 {
+        *self.index.borrow()
+    }
+
+    /// Wait until an entry is applied, which it is as soon as it is committed.
+    pub async fn reach(&mut self, index: u64) -> Result<(), Stopped> {
+        if self.get() >= index {
+            return Ok(());
+        }
+        self.demand.ask(index);
+        let reached = self.index.wait_for(|applied| *applied >= index).await;
+        reached.map(|_| ()).map_err(|_| Stopped)
+    }
+
+    /// Wait until more is applied than when this was last called.
+    pub async fn changed(&mut self) -> Result<(), Stopped> {
+        self.index.changed().await.map_err(|_| Stopped)
+    }
+
+    /// As long as this lives, all entries are applied as soon as they are committed.
+    pub fn follow(&self) -> Following {
+        self.demand.followers.fetch_add(1, Ordering::SeqCst);
+        self.demand.more.notify_one();
+        Following(self.demand.clone())
+    }
+}
+
+/// Somebody who wants to see each change as it comes.
+#[derive(Debug)]
+pub struct Following(Arc<Demand>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Demand {
+    /// The highest index that anybody has asked for.
+    asked: AtomicU64,
+    followers: AtomicUsize,
+    /// Told when there is more demand.
+    more: Notify,
+}
+
+impl Demand {
+    fn ask(&self, index: u64) {
+        self.asked.fetch_max(index, Ordering::SeqCst);
+        self.more.notify_one();
+    }
+
+    /// Whether an entry is waited for, or one behind it.
+    pub(crate) fn is_for(&self, index: u64) -> bool {
+        self.followers.load(Ordering::SeqCst) > 0 || self.asked.load(Ordering::SeqCst) >= index
+    }
+
+    /// Returns when an entry is waited for, or one behind it. One may wait at a time.
+    pub(crate) async fn until(&self, index: u64) {
+        while !self.is_for(index) {
+            self.more.notified().await;
+        }
+    }
+}

@@ -43,6 +43,11 @@ impl AppliedIndex {
         self.index.changed().await.map_err(|_| Stopped)
     }
 
+    /// Whether somebody waits for more than is applied.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.demand.is_for(self.get() + 1)
+    }
+
     /// As long as this lives, all entries are applied as soon as they are committed.
     pub fn follow(&self) -> Following {
         self.demand.followers.fetch_add(1, Ordering::SeqCst);

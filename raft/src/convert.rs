@@ -206,7 +206,10 @@ pub(crate) mod wire {
         })
     }
 
-    pub(crate) fn appended(result: &StreamAppendResult<TypeConfig>) -> peer::AppendResponse {
+    pub(crate) fn appended(
+        result: &StreamAppendResult<TypeConfig>,
+        eager: bool,
+    ) -> peer::AppendResponse {
         use peer::append_response::Result as Wire;
         let result = match result {
             Ok(last) => Wire::Matched(peer::Matched {
@@ -217,6 +220,7 @@ pub(crate) mod wire {
         };
         peer::AppendResponse {
             result: Some(result),
+            eager,
         }
     }
 

@@ -72,6 +72,7 @@ struct Inner {
     leadership: Leadership,
     intake: Intake,
     reads: Reads,
+    channels: Arc<Channels>,
     state: State<StateStore>,
     withdrawn: Arc<AtomicBool>,
     stop: CancellationToken,
@@ -101,9 +102,10 @@ impl Group {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let channels = Arc::new(Channels::new(node_id, options.message_bytes_max));
-        let state = State::new(stores.state.clone(), options.apply_lag_max)?;
+        let state = State::new(stores.state.clone(), options.apply_lag_max / 2)?;
         let network = Network {
             channels: channels.clone(),
+            commit_wait_max: options.apply_lag_max / 2,
         };
         let raft = Raft::new(
             node_id,
@@ -117,7 +119,7 @@ impl Group {
 
         let stop = CancellationToken::new();
         let leadership = Leadership::new(node_id, raft.server_metrics());
-        let forwarder = Forwarder::new(channels);
+        let forwarder = Forwarder::new(channels.clone());
         let (queue, waiting) = mpsc::channel(options.propose_queue_max);
         let intake = Intake::new(queue, options.propose_queue_bytes_max);
         let proposer = Proposer {
@@ -154,6 +156,7 @@ impl Group {
                 leadership,
                 intake,
                 reads,
+                channels,
                 state,
                 withdrawn: Arc::default(),
                 stop,
@@ -177,11 +180,13 @@ impl Group {
         let raft = RaftService {
             raft: self.inner.raft.clone(),
             store: self.inner.store.clone(),
+            applied: self.applied_index(),
             receiving: Mutex::default(),
         };
         let forward = ForwardService {
             intake: self.inner.intake.clone(),
             reads: self.inner.reads.clone(),
+            channels: self.inner.channels.clone(),
         };
         let copies = CopiesService {
             node_id: self.inner.leadership.local(),

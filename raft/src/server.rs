@@ -11,6 +11,7 @@ use snakepit_storage::{SnapshotManifest, SnapshotRef, StateStorage};
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::applied::AppliedIndex;
 use crate::convert::{self, wire};
 use crate::parts;
 use crate::state::State;
@@ -23,6 +24,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(crate) struct RaftService<S: StateStorage> {
     pub(crate) raft: openraft::Raft<TypeConfig, State<S>>,
     pub(crate) store: Arc<S>,
+    pub(crate) applied: AppliedIndex,
     /// One snapshot is received at a time.
     pub(crate) receiving: Mutex<()>,
 }
@@ -56,11 +58,12 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
         });
         let requests = requests.take_while(|request| std::future::ready(request.is_some()));
         let requests = requests.filter_map(std::future::ready);
+        let applied = self.applied.clone();
         let results = self
             .raft
             .stream_append(requests)
-            .map(|result| match result {
-                Ok(result) => Ok(wire::appended(&result)),
+            .map(move |result| match result {
+                Ok(result) => Ok(wire::appended(&result, applied.is_waited_for())),
                 Err(fatal) => Err(stopped(fatal)),
             });
         Ok(Response::new(Box::pin(results)))

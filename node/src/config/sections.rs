@@ -71,8 +71,8 @@ section! {
         propose_queue_bytes_max: usize = 64 << 20, MIB..=4 * GIB;
         /// Bytes of entries in one append to a follower; an entry that is larger travels alone.
         append_bytes_max: usize = 1 << 20, KIB..=64 * MIB;
-        /// Time that a committed entry waits to be applied with others, where nobody waits for it, in milliseconds.
-        apply_lag_max_ms: u64 = 5, 0..=1_000;
+        /// Time between the commit of an entry and its use on a node where nobody waits for it, in milliseconds.
+        apply_lag_max_ms: u64 = 10, 0..=1_000;
     }
 }
 

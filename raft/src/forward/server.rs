@@ -1,6 +1,7 @@
 //! Takes batches and read barriers for other nodes, where this one leads.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use snakepit_proto::peer::{self, forward_server, propose_response, read_index_response};
@@ -11,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::ProposeError;
 use crate::intake::Intake;
+use crate::network::Channels;
 use crate::queue::GroupResult;
 use crate::reads::Reads;
 
@@ -22,6 +24,7 @@ const ANSWERS_WAITING: usize = 64;
 pub(crate) struct ForwardService {
     pub(crate) intake: Intake,
     pub(crate) reads: Reads,
+    pub(crate) channels: Arc<Channels>,
 }
 
 #[tonic::async_trait]
@@ -63,6 +66,7 @@ impl forward_server::Forward for ForwardService {
     ) -> Result<Response<peer::ReadIndexResponse>, Status> {
         let result = match self.reads.confirm_here(request.into_inner().lease).await {
             Ok((index, time_ms)) => {
+                self.channels.tell_commits();
                 read_index_response::Result::Barrier(peer::Barrier { index, time_ms })
             }
             Err(error) => read_index_response::Result::Failed(error.to_string()),

@@ -9,6 +9,7 @@ use openraft::error::RPCError;
 use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 
+use super::commits::{self, Eager};
 use super::{Connection, bad_message, unreachable_peer};
 use crate::convert::wire;
 use crate::types::TypeConfig;
@@ -45,6 +46,9 @@ pub(super) async fn stream<'s, S>(
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
 {
+    let eager = Eager::default();
+    let (awaited, wait_max) = (connection.channels.awaited(), connection.commit_wait_max);
+    let input = commits::gather(input, awaited, eager.clone(), wait_max);
     // An entry that cannot be encoded ends the stream; openraft begins a new one and reports it.
     let requests = input.map(wire::append).take_while(|request| {
         if let Err(error) = request {
@@ -65,8 +69,11 @@ where
         connection.failures.0.saturating_add(1)
     };
     let responses = opened?.into_inner();
-    let results = responses.map(|response| match response {
-        Ok(response) => wire::from_appended(response).map_err(bad_message),
+    let results = responses.map(move |response| match response {
+        Ok(response) => {
+            eager.set(response.eager);
+            wire::from_appended(response).map_err(bad_message)
+        }
         Err(status) => Err(unreachable_peer(&status)),
     });
     Ok(Box::pin(results))

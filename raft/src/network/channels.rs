@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
 /// Idle time after which a peer is pinged.
@@ -28,6 +29,7 @@ pub(crate) struct Channels {
     local: u64,
     message_bytes_max: usize,
     open: Mutex<BTreeMap<(u64, String, Purpose), Channel>>,
+    awaited: watch::Sender<()>,
 }
 
 impl Channels {
@@ -36,7 +38,18 @@ impl Channels {
             local,
             message_bytes_max,
             open: Mutex::default(),
+            awaited: watch::Sender::new(()),
         }
+    }
+
+    /// Another node was given an index to wait for: all are to be told of what is committed, now.
+    pub(crate) fn tell_commits(&self) {
+        self.awaited.send_replace(());
+    }
+
+    /// Changes when commits are to be told.
+    pub(crate) fn awaited(&self) -> watch::Receiver<()> {
+        self.awaited.subscribe()
     }
 
     pub(crate) fn local(&self) -> u64 {

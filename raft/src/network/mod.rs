@@ -3,6 +3,7 @@
 
 mod append;
 mod channels;
+mod commits;
 mod heartbeat;
 mod snapshot;
 mod vote;
@@ -36,6 +37,8 @@ use crate::types::{Snapshot, TypeConfig, Vote};
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) channels: Arc<Channels>,
+    /// Time that a follower waits to be told of a commit at most, where nothing else is to be told.
+    pub(crate) commit_wait_max: Duration,
 }
 
 impl Network {
@@ -47,7 +50,8 @@ impl Network {
                 .max_encoding_message_size(limit)
         };
         Connection {
-            local: self.channels.local(),
+            channels: self.channels.clone(),
+            commit_wait_max: self.commit_wait_max,
             target,
             client: client(purpose),
             control: client(Purpose::Control),
@@ -77,7 +81,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 /// One channel to one node.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    local: u64,
+    channels: Arc<Channels>,
+    commit_wait_max: Duration,
     target: u64,
     client: RaftClient<Channel>,
     /// For votes, which must not wait behind appends.
@@ -100,7 +105,7 @@ impl Connection {
             Ok(Err(status)) => Err(unreachable_peer(&status)),
             Err(_) => Err(Timeout {
                 action,
-                id: self.local,
+                id: self.channels.local(),
                 target: self.target,
                 timeout,
             }

@@ -18,15 +18,9 @@ pub struct Changes {
 #[derive(Debug)]
 pub struct Overlay<R> {
     base: R,
-    rows: RefCell<BTreeMap<RowKey, Slot>>,
-    cleared: BTreeSet<RowPrefix>,
-}
-
-/// A row as it is now.
-#[derive(Debug)]
-struct Slot {
-    row: Option<Row>,
-    changed: bool,
+    changes: Changes,
+    /// What was read below and has not changed.
+    read: RefCell<BTreeMap<RowKey, Row>>,
 }
 
 impl<R: Rows> Overlay<R> {
@@ -34,62 +28,56 @@ impl<R: Rows> Overlay<R> {
     pub fn new(base: R) -> Self {
         Self {
             base,
-            rows: RefCell::default(),
-            cleared: BTreeSet::new(),
+            changes: Changes::default(),
+            read: RefCell::default(),
         }
     }
 
     /// What was changed.
     pub fn into_changes(self) -> Changes {
-        let rows = self.rows.into_inner().into_iter();
-        Changes {
-            cleared: self.cleared,
-            rows: rows
-                .filter(|(_, slot)| slot.changed)
-                .map(|(key, slot)| (key, slot.row))
-                .collect(),
-        }
+        self.changes
     }
 
-    fn change(&mut self, key: RowKey, row: Option<Row>) {
-        self.rows.get_mut().insert(key, Slot { row, changed: true });
+    fn is_cleared(&self, key: &RowKey) -> bool {
+        let mut cleared = self.changes.cleared.iter();
+        cleared.any(|prefix| prefix.covers(key))
     }
 }
 
 impl<R: Rows> Rows for Overlay<R> {
     fn get(&self, key: &RowKey) -> Result<Option<Row>, RowsError> {
-        if let Some(slot) = self.rows.borrow().get(key) {
-            return Ok(slot.row.clone());
+        if let Some(changed) = self.changes.rows.get(key) {
+            return Ok(changed.clone());
         }
-        if self.cleared.iter().any(|prefix| prefix.covers(key)) {
+        if let Some(row) = self.read.borrow().get(key) {
+            return Ok(Some(row.clone()));
+        }
+        if self.is_cleared(key) {
             return Ok(None);
         }
-        let row = self.base.get(key)?;
-        if row.is_some() {
-            let slot = Slot {
-                row: row.clone(),
-                changed: false,
-            };
-            self.rows.borrow_mut().insert(key.clone(), slot);
+        let found = self.base.get(key)?;
+        if let Some(row) = &found {
+            self.read.borrow_mut().insert(key.clone(), row.clone());
         }
-        Ok(row)
+        Ok(found)
     }
 }
 
 impl<R: Rows> RowsMut for Overlay<R> {
     fn put(&mut self, key: RowKey, row: Row) {
-        self.change(key, Some(row));
+        self.changes.rows.insert(key, Some(row));
     }
 
     /// Leaves nothing in the row's place until it is put back.
     fn take(&mut self, key: &RowKey) -> Result<Option<Row>, RowsError> {
-        if let Some(slot) = self.rows.get_mut().get_mut(key) {
-            if !slot.changed {
-                self.base.forget(key);
-            }
-            return Ok(slot.row.take());
+        if let Some(changed) = self.changes.rows.get_mut(key) {
+            return Ok(changed.take());
         }
-        if self.cleared.iter().any(|prefix| prefix.covers(key)) {
+        if let Some(row) = self.read.get_mut().remove(key) {
+            self.base.forget(key);
+            return Ok(Some(row));
+        }
+        if self.is_cleared(key) {
             return Ok(None);
         }
         let row = self.base.get(key)?;
@@ -98,11 +86,12 @@ impl<R: Rows> RowsMut for Overlay<R> {
     }
 
     fn delete(&mut self, key: RowKey) {
-        self.change(key, None);
+        self.changes.rows.insert(key, None);
     }
 
     fn clear(&mut self, prefix: RowPrefix) {
-        self.rows.get_mut().retain(|key, _| !prefix.covers(key));
-        self.cleared.insert(prefix);
+        self.changes.rows.retain(|key, _| !prefix.covers(key));
+        self.read.get_mut().retain(|key, _| !prefix.covers(key));
+        self.changes.cleared.insert(prefix);
     }
 }

@@ -4,8 +4,8 @@ use crate::decide::{Context, DecideError, decide};
 use crate::evolve::{evolve, outliving_request};
 use crate::rows::RowsExt;
 use crate::{
-    Answer, Cause, Command, Event, ID_BYTES_MAX, Limits, Outcome, Payload, Rejection, Rows,
-    RowsError, RowsMut,
+    Answer, Cause, Command, Event, ID_BYTES_MAX, Kept, Limits, Outcome, Payload, Rejection, Rows,
+    RowsError, RowsMut, SessionRow,
 };
 
 /// Where in the Raft log a command stands.
@@ -49,7 +49,17 @@ pub fn step<R: RowsMut>(
             events: Vec::new(),
         });
     }
-    if let Some(answer) = first_answer(rows, time_ms, command)? {
+    let session_id = command.body.session_id();
+    let session = rows.session(session_id)?;
+    let first = first_answer(rows, head.answers, session.as_deref(), time_ms, command)?;
+    let revision_before = match &session {
+        Some(session) => session.revision,
+        None if session_id.is_empty() => head.revision,
+        None => 0,
+    };
+    // Whoever holds the only copy can change it in place.
+    drop(session);
+    if let Some(answer) = first {
         return Ok(Stepped {
             outcome: Ok(answer),
             events: Vec::new(),
@@ -66,13 +76,8 @@ pub fn step<R: RowsMut>(
         Err(DecideError::Rows(error)) => return Err(error),
     };
 
-    let session_id = command.body.session_id();
     let last = decision.events.len().saturating_sub(1);
-    let mut revision = match rows.session(session_id)? {
-        Some(session) => session.revision,
-        None if session_id.is_empty() => head.revision,
-        None => 0,
-    };
+    let mut revision = revision_before;
     let mut events = Vec::with_capacity(decision.events.len());
     for (number, payload) in decision.events.into_iter().enumerate() {
         if matches!(payload, Payload::SessionCreated { .. }) {
@@ -131,6 +136,8 @@ fn check_origin(command: &Command) -> Result<(), Rejection> {
 
 fn first_answer<R: Rows>(
     rows: &R,
+    outliving: Kept,
+    session: Option<&SessionRow>,
     time_ms: u64,
     command: &Command,
 ) -> Result<Option<Answer>, RowsError> {
@@ -141,9 +148,9 @@ fn first_answer<R: Rows>(
     let session_id = command.body.session_id();
     if command.body.answer_outlives_session() {
         let request_id = outliving_request(session_id, request_id);
-        return rows.kept_answer("", rows.head()?.answers, &request_id);
+        return rows.kept_answer("", outliving, &request_id);
     }
-    match rows.session(session_id)? {
+    match session {
         Some(session) if session.alive_at(time_ms) => {
             rows.kept_answer(session_id, session.answers, request_id)
         }

@@ -13,12 +13,18 @@ pub const HEADER_BYTES: usize = 13;
 
 /// The value of an entry; its index is the key.
 pub fn encode(entry: &LogEntry) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + entry.payload.len());
-    bytes.push(VERSION);
-    bytes.extend_from_slice(&checksum(entry.id).to_le_bytes());
-    bytes.extend_from_slice(&entry.id.term.to_be_bytes());
-    bytes.extend_from_slice(&entry.payload);
+    let mut bytes = Vec::new();
+    encode_into(entry, &mut bytes);
     bytes
+}
+
+/// The same, behind what is there already.
+pub(crate) fn encode_into(entry: &LogEntry, to: &mut Vec<u8>) {
+    to.reserve(HEADER_BYTES + entry.payload.len());
+    to.push(VERSION);
+    to.extend_from_slice(&checksum(entry.id).to_le_bytes());
+    to.extend_from_slice(&entry.id.term.to_be_bytes());
+    to.extend_from_slice(&entry.payload);
 }
 
 /// The entry of a key's index and a value; its payload is checked, not decoded.

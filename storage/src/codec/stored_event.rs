@@ -22,11 +22,17 @@ pub const GENESIS: [u8; 32] = [0; 32];
 
 /// The value of an event; its position is the key.
 pub fn encode(hash: &[u8; 32], bytes: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEADER_BYTES + bytes.len());
-    value.push(VERSION);
-    value.extend_from_slice(hash);
-    value.extend_from_slice(bytes);
+    let mut value = Vec::new();
+    encode_into(hash, bytes, &mut value);
     value
+}
+
+/// The same, behind what is there already.
+pub(crate) fn encode_into(hash: &[u8; 32], bytes: &[u8], to: &mut Vec<u8>) {
+    to.reserve(HEADER_BYTES + bytes.len());
+    to.push(VERSION);
+    to.extend_from_slice(hash);
+    to.extend_from_slice(bytes);
 }
 
 /// Hash and bytes of the event at a position.

@@ -13,9 +13,13 @@ use crate::codec::{keys, log_entry, meta};
 use crate::error::rocks;
 use crate::sync::lock;
 
+/// Bytes of room for values that are kept from one batch to the next.
+const VALUE_BYTES_KEPT_MAX: usize = 1 << 20;
+
 /// Runs until the store is closed and all that was queued is on disk. Ends the process where a write fails:
 /// after a failed fsync nobody knows what is on disk, and trying again would only hide that.
 pub(super) fn run(core: &Arc<Core>) {
+    let mut value = Vec::new();
     loop {
         let batch = {
             let mut shared = lock(&core.shared);
@@ -32,7 +36,7 @@ pub(super) fn run(core: &Arc<Core>) {
                 };
             }
         };
-        if let Err(error) = write(core, &batch) {
+        if let Err(error) = write(core, &batch, &mut value) {
             tracing::error!(%error, "cannot write the raft log; stopping, a failed flush is not retried");
             std::process::abort();
         }
@@ -45,7 +49,8 @@ pub(super) fn run(core: &Arc<Core>) {
     }
 }
 
-fn write(core: &Core, batch: &Batch) -> io::Result<()> {
+/// `value` is for values on their way; one that has grown large is given back.
+fn write(core: &Core, batch: &Batch, value: &mut Vec<u8>) -> io::Result<()> {
     let log = columns::handle(&core.db, columns::LOG)?;
     let meta_column = columns::handle(&core.db, columns::META)?;
     let mut rocks_batch = WriteBatch::default();
@@ -58,7 +63,9 @@ fn write(core: &Core, batch: &Batch) -> io::Result<()> {
             Change::Append(entries) => {
                 for entry in entries {
                     let key = keys::log::encode(entry.id.index);
-                    rocks_batch.put_cf(log, key, log_entry::encode(entry));
+                    value.clear();
+                    log_entry::encode_into(entry, value);
+                    rocks_batch.put_cf(log, key, &*value);
                 }
             }
             Change::Truncate { after, last } => {
@@ -77,6 +84,7 @@ fn write(core: &Core, batch: &Batch) -> io::Result<()> {
             }
         }
     }
+    value.shrink_to(VALUE_BYTES_KEPT_MAX);
     if let Some(committed) = &batch.committed {
         rocks_batch.put_cf(
             meta_column,

@@ -16,16 +16,21 @@ use crate::error::rocks;
 /// column; most sessions are small and leave none.
 const DELETE_ONE_BY_ONE_MAX: usize = 1_024;
 
+/// Bytes of a row beside what its event says, about.
+const BATCH_ROW_BYTES: usize = 160;
+
 /// What is to be written of what entries did.
 pub(super) fn batch(db: &StateDb, folded: &Folded) -> io::Result<WriteBatch> {
-    let mut batch = WriteBatch::default();
-    put_rows(db, &mut batch, &folded.changes)?;
+    let mut batch = WriteBatch::with_capacity_bytes(size_hint(folded));
+    let mut value = Vec::new();
+    put_rows(db, &mut batch, &folded.changes, &mut value)?;
     let events = db.column(columns::EVENTS)?;
     let by_session = db.column(columns::EVENT_BY_SESSION)?;
     let by_call = db.column(columns::EVENT_BY_CALL)?;
     for event in &folded.events {
-        let value = stored_event::encode(&event.hash, &event.bytes);
-        batch.put_cf(events, keys::position::encode(event.position), value);
+        value.clear();
+        stored_event::encode_into(&event.hash, &event.bytes, &mut value);
+        batch.put_cf(events, keys::position::encode(event.position), &value);
         for call_id in &event.calls {
             let key = keys::call_event::encode(call_id, event.position)?;
             batch.put_cf(by_call, key, []);
@@ -50,19 +55,29 @@ pub(super) fn batch(db: &StateDb, folded: &Folded) -> io::Result<WriteBatch> {
     Ok(batch)
 }
 
-fn put_rows(db: &StateDb, batch: &mut WriteBatch, changes: &Changes) -> io::Result<()> {
+/// Bytes that a batch will have, about: the largest value of an event is in a row too.
+fn size_hint(folded: &Folded) -> usize {
+    let events = folded.events.iter().map(|event| event.bytes.len());
+    2 * events.sum::<usize>() + BATCH_ROW_BYTES * folded.changes.rows.len()
+}
+
+fn put_rows(
+    db: &StateDb,
+    batch: &mut WriteBatch,
+    changes: &Changes,
+    value: &mut Vec<u8>,
+) -> io::Result<()> {
     for prefix in &changes.cleared {
         clear(db, batch, prefix)?;
     }
-    let mut value = Vec::new();
     for (key, new) in &changes.rows {
         let (column, key) = stored_key(key)?;
         let family = db.column(columns::of_rows(column))?;
         match new {
             Some(new) => {
                 value.clear();
-                row::encode_into(new, &mut value)?;
-                batch.put_cf(family, key, &value);
+                row::encode_into(new, value)?;
+                batch.put_cf(family, key, &*value);
             }
             None => batch.delete_cf(family, key),
         }

@@ -113,3 +113,136 @@ impl<S: Stream<Item = Request> + Unpin> Commits<S> {
         request
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use openraft::entry::RaftEntry as _;
+    use snakepit_storage::{EntryId, VoteRecord};
+    use tokio::sync::mpsc;
+    use tokio_stream::wrappers::ReceiverStream;
+
+    use super::*;
+    use crate::convert;
+    use crate::types::Entry;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn id(index: u64) -> LogId {
+        convert::log_id(EntryId { term: 1, index })
+    }
+
+    /// Entries from one behind `prev` through `last`, and what is committed.
+    fn request(prev: u64, last: u64, committed: u64) -> Request {
+        let vote = VoteRecord {
+            term: 1,
+            node_id: 1,
+            committed: true,
+        };
+        Request {
+            vote: convert::vote(vote),
+            prev_log_id: Some(id(prev)),
+            entries: (prev + 1..=last)
+                .map(|index| Entry::new_blank(id(index)))
+                .collect(),
+            leader_commit: Some(id(committed)),
+        }
+    }
+
+    struct Bench {
+        send: mpsc::Sender<Request>,
+        told: watch::Sender<()>,
+        eager: Eager,
+        gathered: Pin<Box<dyn Stream<Item = Request>>>,
+    }
+
+    fn bench(wait_max: Duration) -> Bench {
+        let (send, requests) = mpsc::channel(8);
+        let told = watch::Sender::new(());
+        let eager = Eager::default();
+        let requests = ReceiverStream::new(requests);
+        let gathered = gather(requests, told.subscribe(), eager.clone(), wait_max);
+        Bench {
+            send,
+            told,
+            eager,
+            gathered: Box::pin(gathered),
+        }
+    }
+
+    impl Bench {
+        async fn put(&self, request: Request) {
+            self.send.send(request).await.unwrap();
+        }
+
+        /// Previous and last index and what is committed of the next one; `None` where there is none yet.
+        fn next(&mut self) -> Option<(u64, usize, u64)> {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            match self.gathered.poll_next_unpin(&mut context) {
+                Poll::Ready(Some(request)) => Some(told(&request)),
+                Poll::Ready(None) => panic!("it has ended"),
+                Poll::Pending => None,
+            }
+        }
+    }
+
+    fn told(request: &Request) -> (u64, usize, u64) {
+        (
+            request.prev_log_id.as_ref().unwrap().index(),
+            request.entries.len(),
+            request.leader_commit.as_ref().unwrap().index(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_told_with_the_next_entries() {
+        let mut bench = bench(LONG);
+        // With the first one the leader asks what the follower has.
+        bench.put(request(4, 4, 4)).await;
+        assert_eq!(bench.next(), Some((4, 0, 4)));
+        bench.put(request(4, 6, 4)).await;
+        assert_eq!(bench.next(), Some((4, 2, 4)));
+        bench.put(request(6, 6, 5)).await;
+        bench.put(request(6, 6, 6)).await;
+        assert_eq!(bench.next(), None);
+        bench.put(request(6, 7, 6)).await;
+        assert_eq!(bench.next(), Some((6, 1, 6)));
+        assert_eq!(bench.next(), None, "nothing is told twice");
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_told_at_once_where_it_is_waited_for() {
+        let mut bench = bench(LONG);
+        bench.put(request(4, 5, 4)).await;
+        assert!(bench.next().is_some());
+        bench.put(request(5, 5, 5)).await;
+        assert_eq!(bench.next(), None);
+        bench.told.send_replace(());
+        assert_eq!(bench.next(), Some((5, 0, 5)));
+
+        // The index was given away before its commit came to this stream.
+        bench.told.send_replace(());
+        bench.put(request(5, 5, 5)).await;
+        assert_eq!(bench.next(), Some((5, 0, 5)));
+
+        bench.eager.set(true);
+        bench.put(request(5, 5, 5)).await;
+        assert_eq!(bench.next(), Some((5, 0, 5)));
+        bench.eager.set(false);
+        bench.put(request(5, 5, 5)).await;
+        assert_eq!(bench.next(), None);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_no_entries_follow_is_told_in_time() {
+        let mut bench = bench(Duration::from_millis(1));
+        bench.put(request(4, 5, 4)).await;
+        assert!(bench.next().is_some());
+        for _ in 0..2 {
+            bench.put(request(5, 5, 5)).await;
+            let next = bench.gathered.next().await.unwrap();
+            assert_eq!(told(&next), (5, 0, 5));
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! The state machine, as openraft wants it, over a [`StateStorage`].
 
 mod pending;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -211,7 +213,9 @@ impl<S: StateStorage> RaftStateMachine<TypeConfig> for State<S> {
         self.settle().await?;
         self.blocking(move |store| store.install_snapshot(&snapshot.path))
             .await?;
-        self.shared.applied.send_replace(wanted.map_or(0, |id| id.index));
+        self.shared
+            .applied
+            .send_replace(wanted.map_or(0, |id| id.index));
         Ok(())
     }
 

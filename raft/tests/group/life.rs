@@ -1,7 +1,9 @@
 //! The ordinary life of a group.
 
+use std::time::Duration;
+
 use snakepit_machine::Answer;
-use snakepit_raft::{Consistency, ProposeError, Role};
+use snakepit_raft::{Consistency, ProposeError, RaftOptions, Role};
 
 use crate::cluster::*;
 
@@ -184,4 +186,66 @@ async fn all_nodes_come_back_from_their_disks_with_the_same_bytes() {
     cluster.done(3, set("v")).await;
     assert_eq!(cluster.version(1, "v").await, 5);
     cluster.agree().await;
+}
+
+/// What nobody waits for may be applied late; whoever waits for it gets it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_what_gathers() {
+    let cluster = Cluster::form(RaftOptions {
+        apply_lag_max: Duration::from_secs(3_600),
+        ..options()
+    })
+    .await;
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    let applied = |id: u64| cluster.store(id).head().applied.unwrap().index;
+
+    let written = cluster.propose(leader, named("", set("v"))).await.unwrap();
+    assert!(applied(leader) >= written.index, "its client waited for it");
+    assert!(applied(follower) < written.index, "nobody waited for it");
+    for id in IDS {
+        assert_eq!(cluster.version(id, "v").await, 2);
+    }
+
+    // A write that went through the follower is waited for there by its index alone.
+    let written = cluster
+        .propose(follower, named("", set("v")))
+        .await
+        .unwrap();
+    let _following = cluster.group(follower).applied_index().follow();
+    let mut seen = cluster.group(follower).applied_index();
+    let another = cluster.propose(leader, named("", set("v"))).await.unwrap();
+    seen.reach(written.index).await.unwrap();
+    seen.reach(another.index).await.unwrap();
+    // As long as somebody follows, he sees all that comes.
+    for _ in 0..3 {
+        let written = cluster.propose(leader, named("", set("v"))).await.unwrap();
+        eventually("the follower has applied it", || {
+            applied(follower) >= written.index
+        })
+        .await;
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_leaves_nothing_unapplied() {
+    let mut cluster = Cluster::form(RaftOptions {
+        apply_lag_max: Duration::from_secs(3_600),
+        ..options()
+    })
+    .await;
+    let follower = cluster.follower().await;
+    // By the next one the follower is told that the one before is committed.
+    let written = cluster
+        .propose(follower, named("", set("v")))
+        .await
+        .unwrap();
+    cluster
+        .propose(follower, named("", set("v")))
+        .await
+        .unwrap();
+    let store = cluster.store(follower);
+    assert!(store.head().applied.unwrap().index < written.index);
+    cluster.stop(follower).await;
+    assert!(store.head().applied.unwrap().index >= written.index);
 }

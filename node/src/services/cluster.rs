@@ -18,8 +18,6 @@ use super::{Failure, Node, wire};
 const PAGE: usize = 1_000;
 /// Sessions read at once.
 const READ_SESSIONS: usize = 256;
-/// How long a list of pools waits for a leader's word.
-const BARRIER_PATIENCE: Duration = Duration::from_secs(1);
 /// Time that a snapshot may take before the caller is told to look again.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -186,8 +184,7 @@ impl cluster_server::Cluster for ClusterService {
     ) -> Result<Response<cluster::ListPoolsResponse>, Status> {
         let listed = async {
             let ask = self.0.ask(request.metadata())?;
-            // As new as the last change; without a leader operators see what this node knows.
-            let _ = tokio::time::timeout(BARRIER_PATIENCE, self.0.barrier(&ask)).await;
+            self.0.newest(&ask).await;
             self.0.list_pools().await
         };
         let pools = listed.await.map_err(|failure| self.0.status(failure))?;

@@ -53,6 +53,9 @@ use crate::labels::Labels;
 use crate::pool::Pools;
 use crate::telemetry::trace;
 
+/// How long an operator's question waits for a leader's word.
+const NEWEST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// One node, as its services see it.
 pub struct Node {
     /// Its settings.
@@ -190,6 +193,12 @@ impl Node {
             self.confirm(began);
         }
         Ok(barrier)
+    }
+
+    /// For operators: wait until this node has all that was acknowledged. Without a leader who says so in time they see
+    /// what the node knows.
+    async fn newest(&self, ask: &Ask) {
+        let _ = tokio::time::timeout(NEWEST_PATIENCE, self.barrier(ask)).await;
     }
 
     /// As [`Self::barrier`], or at once where the session lets reads be as old as this node's last barrier is;

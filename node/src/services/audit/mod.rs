@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Failure, Node, wire};
+use super::{Ask, Failure, Node, wire};
 
 mod events;
 mod tree;
@@ -21,8 +21,9 @@ const AHEAD: usize = 256;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Serves [`audit_server::Audit`]. Rows and events are read as this node has them; ask for a digest first
-/// where they must be as new as a write.
+/// Serves [`audit_server::Audit`]. Events and the tree have all that was acknowledged before they are asked for, where
+/// there is a leader who says so in time; rows are read as this node has them: ask for a digest first where they must
+/// be as new as a write.
 #[derive(Clone, Debug)]
 pub struct AuditService(pub Arc<Node>);
 
@@ -35,11 +36,15 @@ impl audit_server::Audit for AuditService {
         request: Request<cluster::ReadEventsRequest>,
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
         let node = self.0.clone();
+        let ask = node
+            .ask(request.metadata())
+            .map_err(|failure| node.status(failure))?;
         let request = request.into_inner();
         let (to, outgoing) = mpsc::channel(AHEAD);
         node.check_in_service()
             .map_err(|failure| node.status(failure))?;
         tokio::spawn(async move {
+            node.newest(&ask).await;
             if let Err(failure) = events::send(&node, request, &to).await {
                 let _ = to.send(Err(node.status(failure))).await;
             }
@@ -71,21 +76,24 @@ impl audit_server::Audit for AuditService {
         &self,
         request: Request<cluster::GetCheckpointRequest>,
     ) -> Result<Response<cluster::GetCheckpointResponse>, Status> {
-        self.told(tree::checkpoint(&self.0, request.into_inner()).await)
+        let ask = self.ask(&request)?;
+        self.told(tree::checkpoint(&self.0, &ask, request.into_inner()).await)
     }
 
     async fn prove_inclusion(
         &self,
         request: Request<cluster::ProveInclusionRequest>,
     ) -> Result<Response<cluster::ProveInclusionResponse>, Status> {
-        self.told(tree::inclusion(&self.0, request.into_inner()).await)
+        let ask = self.ask(&request)?;
+        self.told(tree::inclusion(&self.0, &ask, request.into_inner()).await)
     }
 
     async fn prove_consistency(
         &self,
         request: Request<cluster::ProveConsistencyRequest>,
     ) -> Result<Response<cluster::ProveConsistencyResponse>, Status> {
-        self.told(tree::consistency(&self.0, request.into_inner()).await)
+        let ask = self.ask(&request)?;
+        self.told(tree::consistency(&self.0, &ask, request.into_inner()).await)
     }
 
     async fn archive_events(
@@ -140,6 +148,11 @@ impl audit_server::Audit for AuditService {
 }
 
 impl AuditService {
+    fn ask<T>(&self, request: &Request<T>) -> Result<Ask, Status> {
+        let ask = self.0.ask(request.metadata());
+        ask.map_err(|failure| self.0.status(failure))
+    }
+
     fn told<T>(&self, answered: Result<T, Failure>) -> Result<Response<T>, Status> {
         answered
             .map(Response::new)

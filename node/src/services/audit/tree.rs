@@ -9,14 +9,15 @@ use snakepit_proto::cluster::{
 use snakepit_storage::StateStore;
 use snakepit_storage::tree::{Hash, leaf_hash};
 
-use super::super::{Failure, Node};
+use super::super::{Ask, Failure, Node};
 use crate::evidence::checkpoint::{Checkpoint, origin};
 
 pub(super) async fn checkpoint(
     node: &Node,
+    ask: &Ask,
     request: GetCheckpointRequest,
 ) -> Result<GetCheckpointResponse, Failure> {
-    let (size, root, peaks, chain_hash) = read(node, request.size, |state, size| {
+    let (size, root, peaks, chain_hash) = read(node, ask, request.size, |state, size| {
         // First, for it refuses sizes that the log does not have.
         let root = state.tree_root(size)?;
         let chain_hash = match size {
@@ -45,10 +46,11 @@ pub(super) async fn checkpoint(
 
 pub(super) async fn inclusion(
     node: &Node,
+    ask: &Ask,
     request: ProveInclusionRequest,
 ) -> Result<ProveInclusionResponse, Failure> {
     let position = request.position;
-    read(node, request.size, move |state, size| {
+    read(node, ask, request.size, move |state, size| {
         let proof = state.inclusion_proof(position, size)?;
         Ok(ProveInclusionResponse {
             size,
@@ -62,10 +64,11 @@ pub(super) async fn inclusion(
 
 pub(super) async fn consistency(
     node: &Node,
+    ask: &Ask,
     request: ProveConsistencyRequest,
 ) -> Result<ProveConsistencyResponse, Failure> {
     let old = request.old_size;
-    read(node, request.new_size, move |state, new_size| {
+    read(node, ask, request.new_size, move |state, new_size| {
         Ok(ProveConsistencyResponse {
             new_size,
             proof: bytes(state.consistency_proof(old, new_size)?),
@@ -79,9 +82,13 @@ pub(super) async fn consistency(
 /// Read of the tree of a size, of all that there is where it is 0; sizes beyond that are the caller's mistake.
 async fn read<T: Send + 'static>(
     node: &Node,
+    ask: &Ask,
     size: u64,
     read: impl FnOnce(&StateStore, u64) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
+    if size == 0 || size > node.state.head().position {
+        node.newest(ask).await;
+    }
     let found = node
         .blocking(move |state| {
             let size = if size == 0 {

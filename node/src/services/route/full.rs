@@ -105,6 +105,8 @@ impl Node {
         let ask = self.own_ask(&call.principal)?;
         let digest = self.logged_digest(&ask, call.session(), arguments_digest(call));
         let digest = digest.await?;
+        // The call's beginning was answered by the leader; this node may not have it yet.
+        self.barrier(&ask).await?;
         match self.payload_at(position).await? {
             Payload::CallStarted {
                 arguments_digest: first,

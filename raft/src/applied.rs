@@ -1,7 +1,7 @@
 //! How far this node has applied the log, and whether somebody is waiting for more of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -33,7 +33,7 @@ impl AppliedIndex {
         if self.get() >= index {
             return Ok(());
         }
-        self.demand.ask(index);
+        let _following = self.follow();
         let reached = self.index.wait_for(|applied| *applied >= index).await;
         reached.map(|_| ()).map_err(|_| Stopped)
     }
@@ -43,9 +43,9 @@ impl AppliedIndex {
         self.index.changed().await.map_err(|_| Stopped)
     }
 
-    /// Whether somebody waits for more than is applied.
+    /// Whether somebody wants more than is applied.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.demand.is_for(self.get() + 1)
+        self.demand.is_open()
     }
 
     /// As long as this lives, all entries are applied as soon as they are committed.
@@ -69,27 +69,20 @@ impl Drop for Following {
 /// What is waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
-    /// The highest index that anybody has asked for.
-    asked: AtomicU64,
     followers: AtomicUsize,
     /// Told when there is more demand.
     more: Notify,
 }
 
 impl Demand {
-    fn ask(&self, index: u64) {
-        self.asked.fetch_max(index, Ordering::SeqCst);
-        self.more.notify_one();
+    /// Whether there is any.
+    pub(crate) fn is_open(&self) -> bool {
+        self.followers.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether an entry is waited for, or one behind it.
-    pub(crate) fn is_for(&self, index: u64) -> bool {
-        self.followers.load(Ordering::SeqCst) > 0 || self.asked.load(Ordering::SeqCst) >= index
-    }
-
-    /// Returns when an entry is waited for, or one behind it. One may wait at a time.
-    pub(crate) async fn until(&self, index: u64) {
-        while !self.is_for(index) {
+    /// Returns when there is some. One may wait at a time.
+    pub(crate) async fn until_open(&self) {
+        while !self.is_open() {
             self.more.notified().await;
         }
     }

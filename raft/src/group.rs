@@ -102,10 +102,11 @@ impl Group {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let channels = Arc::new(Channels::new(node_id, options.message_bytes_max));
-        let state = State::new(stores.state.clone(), options.apply_lag_max / 2)?;
+        let half_lag = options.apply_lag_max / 2;
+        let state = State::new(stores.state.clone(), half_lag)?;
         let network = Network {
             channels: channels.clone(),
-            commit_wait_max: options.apply_lag_max / 2,
+            commit_wait_max: half_lag,
         };
         let raft = Raft::new(
             node_id,

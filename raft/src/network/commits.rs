@@ -96,7 +96,8 @@ impl<S: Stream<Item = Request> + Unpin> Commits<S> {
         }
     }
 
-    /// Whether it holds nothing but a commit, which nobody is known to wait for.
+    /// Whether it holds nothing but a commit, which nobody is known to wait for. One that does not go on where the last
+    /// one ended asks what the follower has.
     fn may_wait(&self, request: &Request) -> bool {
         request.entries.is_empty()
             && self.sent.is_some()

@@ -130,23 +130,23 @@ impl<S: StateStorage> State<S> {
         Ok(())
     }
 
-    fn may_wait(&self, pending: &Pending, first: u64) -> bool {
+    fn may_wait(&self, pending: &Pending) -> bool {
         !self.shared.lag_max.is_zero()
             && !pending.is_full()
             && pending.bytes <= APPLY_AT_ONCE_BYTES_MAX
             && !pending.is_waited_for
-            && !self.shared.demand.is_for(first)
+            && !self.shared.demand.is_open()
             && self.failure().is_none()
     }
 
     /// Have what has gathered applied when somebody waits for it, or it has waited long enough.
-    fn apply_later(&self, first: u64) {
+    fn apply_later(&self) {
         let state = self.clone();
         tokio::spawn(async move {
             let Shared {
                 demand, lag_max, ..
             } = &*state.shared;
-            let _ = tokio::time::timeout(*lag_max, demand.until(first)).await;
+            let _ = tokio::time::timeout(*lag_max, demand.until_open()).await;
             let mut pending = state.shared.pending.lock().await;
             pending.is_timed = false;
             if let Err(error) = state.apply_pending(&mut pending).await {
@@ -182,13 +182,10 @@ impl<S: StateStorage> RaftStateMachine<TypeConfig> for State<S> {
                     Some(None) | None => break,
                 }
             }
-            match pending.first() {
-                Some(first) if self.may_wait(&pending, first) => {
-                    if !std::mem::replace(&mut pending.is_timed, true) {
-                        self.apply_later(first);
-                    }
-                }
-                _ => self.apply_pending(&mut pending).await?,
+            if !self.may_wait(&pending) {
+                self.apply_pending(&mut pending).await?;
+            } else if !std::mem::replace(&mut pending.is_timed, true) {
+                self.apply_later();
             }
         }
         Ok(())

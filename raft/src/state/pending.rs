@@ -50,11 +50,6 @@ impl Pending {
         self.entries.push(entry);
     }
 
-    /// Index of the first of them.
-    pub(super) fn first(&self) -> Option<u64> {
-        self.entries.first().map(|(entry, _)| entry.log_id.index())
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= ENTRIES_MAX || self.bytes >= BYTES_MAX
     }

@@ -68,6 +68,10 @@ async fn nothing_waits_while_somebody_follows() {
         assert_eq!(applied(&state), index);
     }
     drop(following);
+    // A wait that was given up is none any more.
+    let mut far = state.applied_index();
+    let given_up = tokio::time::timeout(Duration::from_millis(1), far.reach(u64::MAX)).await;
+    assert!(given_up.is_err());
     hand_over(&state, [4]).await.unwrap();
     assert_eq!(applied(&state), 3);
     let _following = state.applied_index().follow();

@@ -30,6 +30,10 @@ use tokio::time::{Instant, sleep};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const PUT: &str = "/etcdserverpb.KV/Put";

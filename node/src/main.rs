@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// Its threads give back what others have allocated, all the time: the system's allocator spends a sixth of a
-/// write on that.
+/// For RocksDB too. Its threads give back what others have allocated, all the time, and RocksDB's memory of some seconds
+/// at once: the system's allocator spends a sixth of a write on that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     snakepit_node::cli::main()

@@ -37,6 +37,9 @@ use crate::{ProposeError, Proposed, ReadError};
 
 /// How often it is seen whether raft has stopped.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
+/// The part of the lag that may go by before a node is told of a commit. Entries that come behind it tell it for nothing,
+/// and nothing else does it as long; rows that change again before they are written are what the lag is for.
+const TOLD_WITHIN: u32 = 10;
 
 /// What a node keeps on disk.
 #[derive(Clone)]
@@ -102,11 +105,11 @@ impl Group {
         let config = Arc::new(options.config()?);
         let options = Arc::new(options);
         let channels = Arc::new(Channels::new(node_id, options.message_bytes_max));
-        let half_lag = options.apply_lag_max / 2;
-        let state = State::new(stores.state.clone(), half_lag)?;
+        let told_within = options.apply_lag_max / TOLD_WITHIN;
+        let state = State::new(stores.state.clone(), options.apply_lag_max - told_within)?;
         let network = Network {
             channels: channels.clone(),
-            commit_wait_max: half_lag,
+            commit_wait_max: told_within,
         };
         let raft = Raft::new(
             node_id,

@@ -34,8 +34,8 @@ pub struct RaftOptions {
     pub propose_queue_bytes_max: usize,
     /// Size of one message between nodes at most, in bytes.
     pub message_bytes_max: usize,
-    /// Time at most between the commit of an entry and its use on a node where nobody waits for it: half of it may go by
-    /// before the node is told, the other half before it is applied together with others. 0 does both at once.
+    /// Time at most between the commit of an entry and its use on a node where nobody waits for it: a tenth of it may go by
+    /// before the node is told, the rest before it is applied together with others. 0 does both at once.
     pub apply_lag_max: Duration,
     /// Stamped on each entry this node proposes.
     pub limits: Limits,
@@ -58,7 +58,7 @@ impl RaftOptions {
             propose_queue_max: 16_384,
             propose_queue_bytes_max: 64 << 20,
             message_bytes_max: 64 << 20,
-            apply_lag_max: Duration::from_millis(10),
+            apply_lag_max: Duration::from_millis(100),
             limits: Limits::default(),
         }
     }

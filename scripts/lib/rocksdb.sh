@@ -9,11 +9,19 @@ rocksdb_dir() {
     version=$(rocksdb_version)
     [ -n "$version" ] || fail 'no librocksdb-sys in Cargo.lock' 'cargo generate-lockfile'
     printf '%s/rocksdb-%s-%s\n' "$cache" "$version" "$(
-        { rocksdb_line; "${CXX:-c++}" --version | head -n 1; uname -m; echo "${CXXFLAGS:-} ${RUSTFLAGS:-}"; } | digest
+        { rocksdb_line; "${CXX:-c++}" --version | head -n 1; uname -m; echo "${CXXFLAGS:-} $(rocksdb_rustflags)"; } | digest
     )"
 }
 rocksdb_version() { sed -n '/^name = "librocksdb-sys"$/{n;s/^version = "\(.*\)"$/\1/p}' Cargo.lock 2>/dev/null || true; }
 rocksdb_line() { grep '^rocksdb = ' Cargo.toml; }
+
+# RocksDB's checksums take a processor's own instructions only if it is compiled for them (SSE 4.2 and PCLMUL:
+# x86-64 processors since 2010); the crate's build script hands them on from here.
+rocksdb_rustflags() {
+    local own=
+    if grep -qsw sse4_2 /proc/cpuinfo && grep -qsw pclmulqdq /proc/cpuinfo; then own='-C target-feature=+sse4.2,+pclmulqdq'; fi
+    echo "${RUSTFLAGS:+$RUSTFLAGS }$own"
+}
 
 use_rocksdb() {
     ROCKSDB_LIB_DIR=$(rocksdb_dir)
@@ -30,7 +38,7 @@ build_rocksdb() {
     rm -rf "$work" "$1" && mkdir -p "$work/src" "$work/out"
     cp Cargo.lock "$work/" && touch "$work/src/lib.rs"
     printf '[package]\nname = "rocksdb-once"\nedition = "2024"\n[dependencies]\n%s\n[workspace]\n' "$(rocksdb_line)" >"$work/Cargo.toml"
-    (cd "$work" && env -u ROCKSDB_LIB_DIR -u ROCKSDB_STATIC -u ROCKSDB_COMPILE \
+    (cd "$work" && env -u ROCKSDB_LIB_DIR -u ROCKSDB_STATIC -u ROCKSDB_COMPILE RUSTFLAGS="$(rocksdb_rustflags)" \
         cargo build --release --target-dir target >&2)
     cp "$work"/target/release/build/librocksdb-sys-*/out/librocksdb.a "$work/out/"
     sync "$work/out/librocksdb.a" && mv -T "$work/out" "$1" && rm -rf "$work"

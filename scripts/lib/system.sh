@@ -18,6 +18,7 @@ apt_install() {
 # bindgen, which reads RocksDB's C header, needs libclang and the headers that come with clang.
 build_packages() {
     have c++ || echo g++
+    have make || echo make # for jemalloc
     have clang || echo clang
     have_libclang || echo libclang-dev
     "$1" -c 'import ensurepip, venv' 2>/dev/null ||

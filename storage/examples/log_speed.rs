@@ -21,7 +21,7 @@ use snakepit_storage::{ApplyEntry, ApplyPayload, EntryId, StateStorage, StateSto
 
 /// As in the program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const VALUE_BYTES: usize = 256;
 /// Variables of each session.

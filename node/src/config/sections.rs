@@ -72,7 +72,7 @@ section! {
         /// Bytes of entries in one append to a follower; an entry that is larger travels alone.
         append_bytes_max: usize = 1 << 20, KIB..=64 * MIB;
         /// Time between the commit of an entry and its use on a node where nobody waits for it, in milliseconds.
-        apply_lag_max_ms: u64 = 10, 0..=1_000;
+        apply_lag_max_ms: u64 = 100, 0..=1_000;
     }
 }
 

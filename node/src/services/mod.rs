@@ -161,10 +161,18 @@ impl Node {
         let command = Command { origin, body };
         let proposed = self.group.propose(command, ask.deadline).await?;
         let outcome = proposed.outcome;
-        if let Ok(Some(session)) = self.state.cached_rows().session(&session_id) {
+        if self.tells(&session_id)
+            && let Ok(Some(session)) = self.state.cached_rows().session(&session_id)
+        {
             tell(ask, &session, outcome.as_ref().err());
         }
         Ok((proposed.index, outcome?))
+    }
+
+    /// Whether each request on a session is logged.
+    fn tells(&self, session_id: &str) -> bool {
+        let config = self.state.session_config(session_id);
+        matches!(config, Ok(Some(config)) if config.enable_telemetry)
     }
 
     /// The kept answer to an earlier arrival of the same request, on a session. What a call reads before it
@@ -210,12 +218,12 @@ impl Node {
         bypass: bool,
     ) -> Result<(Barrier, bool), Failure> {
         if !bypass && !ask.consistency_named {
-            let session = self.state.cached_rows().session(session_id);
-            if let Ok(Some(session)) = session
-                && session.config.enable_caching
-                && self.confirmed_since().is_some_and(|since| {
-                    since <= Duration::from_millis(session.config.cache_ttl_ms)
-                })
+            let config = self.state.session_config(session_id);
+            if let Ok(Some(config)) = config
+                && config.enable_caching
+                && self
+                    .confirmed_since()
+                    .is_some_and(|since| since <= Duration::from_millis(config.cache_ttl_ms))
             {
                 let barrier = self.group.barrier(Consistency::Stale, ask.deadline).await?;
                 return Ok((barrier, true));

@@ -14,12 +14,12 @@ pub struct Changes {
     pub rows: BTreeMap<RowKey, Option<Row>>,
 }
 
-/// Rows with changes on top. Each row that is there below is read once.
+/// Rows with changes on top. Each row that is there below is read once, or kept there.
 #[derive(Debug)]
 pub struct Overlay<R> {
     base: R,
     changes: Changes,
-    /// What was read below and has not changed.
+    /// What was read below, is not kept there, and has not changed.
     read: RefCell<BTreeMap<RowKey, Row>>,
 }
 
@@ -56,7 +56,9 @@ impl<R: Rows> Rows for Overlay<R> {
             return Ok(None);
         }
         let found = self.base.get(key)?;
-        if let Some(row) = &found {
+        if let Some(row) = &found
+            && !self.base.keeps(key, row)
+        {
             self.read.borrow_mut().insert(key.clone(), row.clone());
         }
         Ok(found)

@@ -24,6 +24,10 @@ pub trait Rows {
     /// The row will be written again soon: a copy that is kept in memory, for reading, need not be kept any longer.
     /// Who holds the only one can change it in place.
     fn forget(&self, _key: &RowKey) {}
+    /// Whether a row that was just read is kept in memory until then, so that to read it again costs next to nothing.
+    fn keeps(&self, _key: &RowKey, _row: &Row) -> bool {
+        false
+    }
 }
 
 /// Changes rows.
@@ -177,6 +181,10 @@ impl<R: Rows + ?Sized> Rows for &R {
 
     fn forget(&self, key: &RowKey) {
         (**self).forget(key);
+    }
+
+    fn keeps(&self, key: &RowKey, row: &Row) -> bool {
+        (**self).keeps(key, row)
     }
 }
 

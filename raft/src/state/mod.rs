@@ -23,6 +23,10 @@ use crate::types::{Applied, LogId, Snapshot, SnapshotMeta, StoredMembership, Typ
 /// applying a few.
 const APPLY_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of entries up to which they gather while nobody waits for them: who does all the same waits for some tens of
+/// milliseconds.
+const GATHER_BYTES_MAX: usize = 512 << 10;
+
 /// Counts them by way.
 const APPLIES: &str = "snakepit_state_applies_total";
 
@@ -133,7 +137,7 @@ impl<S: StateStorage> State<S> {
     fn may_wait(&self, pending: &Pending) -> bool {
         !self.shared.lag_max.is_zero()
             && !pending.is_full()
-            && pending.bytes <= APPLY_AT_ONCE_BYTES_MAX
+            && pending.bytes <= GATHER_BYTES_MAX
             && !pending.is_waited_for
             && !self.shared.demand.is_open()
             && self.failure().is_none()

@@ -105,6 +105,7 @@ impl StateStore {
         folded: Folded,
     ) -> io::Result<Vec<Vec<Outcome>>> {
         applying.due = past::due_points(&folded);
+        self.shared.configs.forget_ended(&folded.changes);
         applying.cache.write(folded.changes);
         let row = if folded.events.is_empty() {
             let before = self.published();

@@ -82,4 +82,8 @@ impl<R: Rows> Rows for Through<'_, R> {
     fn forget(&self, key: &RowKey) {
         self.cache.borrow_mut().rows.remove(key);
     }
+
+    fn keeps(&self, key: &RowKey, row: &Row) -> bool {
+        is_kept(key, Some(row))
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) fn fold<R: Rows>(
     let mut fold = Fold {
         overlay: Overlay::new(base),
         chain,
-        events: Vec::new(),
+        events: Vec::with_capacity(commands_in(entries)),
         nodes: Vec::new(),
     };
     let mut applied = applied;
@@ -79,6 +79,15 @@ pub(crate) fn fold<R: Rows>(
         applied,
         chain,
     })
+}
+
+/// Commands, which have about as many events.
+fn commands_in(entries: &[ApplyEntry]) -> usize {
+    let commands = entries.iter().map(|entry| match &entry.payload {
+        ApplyPayload::Proposal(proposal) => proposal.commands.len(),
+        ApplyPayload::Blank | ApplyPayload::Membership(_) => 0,
+    });
+    commands.sum()
 }
 
 /// Raft applies without gaps; that an entry comes twice or late is what can be seen here.

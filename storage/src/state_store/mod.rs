@@ -5,6 +5,7 @@ mod archive;
 mod cache;
 mod columns;
 mod commit;
+mod configs;
 pub(crate) mod db;
 mod digest;
 mod events;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use snakepit_machine::{Outcome, RowsExt};
 
 use self::apply::Applying;
+use self::configs::SessionConfigs;
 use self::db::StateDb;
 use self::generation::Generation;
 use self::head::Published;
@@ -55,6 +57,7 @@ pub(crate) struct Shared {
     /// The valid generation. Readers take the `Arc` and let the lock go.
     db: RwLock<Arc<StateDb>>,
     published: RwLock<Arc<Published>>,
+    configs: SessionConfigs,
     /// Held while entries are applied or a generation is replaced.
     apply: Mutex<Applying>,
     /// Held while a snapshot is built or installed; `None` where the store is for reading only. Taken before
@@ -114,6 +117,7 @@ impl StateStore {
                 data,
                 db: RwLock::new(Arc::new(db)),
                 published: RwLock::new(Arc::new(published)),
+                configs: SessionConfigs::default(),
                 apply: Mutex::default(),
                 snapshots: Mutex::new(snapshots),
                 _lock: held,
@@ -270,6 +274,7 @@ impl StateStore {
         let old = std::mem::replace(&mut *write(&self.shared.db), Arc::new(prepared.db));
         old.mark_replaced();
         *write(&self.shared.published) = Arc::new(prepared.published);
+        self.shared.configs.forget_all();
         drop(old);
         after(snapshot::InstallStep::Switched)?;
         snapshots.folder.adopt(staged, prepared.manifest, after)

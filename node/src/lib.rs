@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod evidence;
+mod gathered;
 pub mod heal;
 pub mod http;
 pub mod keys;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures_util::TryStreamExt as _;
 use snakepit_proto::bridge::bridge_service_server::BridgeServiceServer;
 use snakepit_proto::cluster::audit_server::AuditServer;
 use snakepit_proto::cluster::cluster_server::ClusterServer;
@@ -26,6 +27,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Flags, Settings, environment};
 use crate::evidence::checkpoint::SigningKey;
+use crate::gathered::Gathered;
 use crate::heal;
 use crate::keys::KeyStore;
 use crate::labels::Labels;
@@ -300,8 +302,9 @@ async fn serve(
     let address = listener.local_addr()?;
     tracing::info!(%address, "{name} are served");
     let stopped = stop.clone();
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = server().add_routes(routes).serve_with_incoming_shutdown(
-        TcpIncoming::from(listener).with_nodelay(Some(true)),
+        connections.map_ok(Gathered::new),
         async move { stopped.cancelled().await },
     );
     within_grace(served, stop)

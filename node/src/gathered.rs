@@ -96,3 +96,111 @@ impl<C: Connected> Connected for Gathered<C> {
         self.connection.connect_info()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// A connection that notes the sizes of what it is given.
+    #[derive(Debug, Default)]
+    struct Noted {
+        writes: Vec<usize>,
+        is_full: bool,
+    }
+
+    impl AsyncWrite for Noted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.is_full {
+                return Poll::Pending;
+            }
+            self.writes.push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Debug, Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_small_write_lets_others_go_first_once_and_a_large_one_does_not() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut gathered = Gathered::new(Noted::default());
+        let mut write = |gathered: &mut Gathered<Noted>, bytes: usize| {
+            let written = Pin::new(gathered).poll_write(&mut context, &vec![0; bytes]);
+            written.map(Result::unwrap)
+        };
+        assert!(write(&mut gathered, 9).is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "it comes back");
+        // More has come together meanwhile.
+        assert_eq!(write(&mut gathered, 30), Poll::Ready(30));
+        assert_eq!(
+            write(&mut gathered, AT_ONCE_BYTES),
+            Poll::Ready(AT_ONCE_BYTES)
+        );
+        assert_eq!(gathered.connection.writes, [30, AT_ONCE_BYTES]);
+
+        assert!(write(&mut gathered, 9).is_pending());
+        gathered.connection.is_full = true;
+        assert!(write(&mut gathered, 9).is_pending());
+        gathered.connection.is_full = false;
+        assert_eq!(write(&mut gathered, 9), Poll::Ready(9), "it had its turn");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+    }
+
+    /// The worker of tokio's scheduler runs next what the running task has woken: a connection, before the others have
+    /// answered.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn answers_of_the_same_moment_leave_in_one_write() {
+        let (ready, said) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let connection = tokio::spawn({
+            let (ready, said) = (ready.clone(), said.clone());
+            async move {
+                ready.notified().await;
+                let mut gathered = Gathered::new(Noted::default());
+                let write = |context: &mut Context<'_>| {
+                    let bytes = vec![0; said.load(Ordering::Relaxed)];
+                    Pin::new(&mut gathered).poll_write(context, &bytes)
+                };
+                poll_fn(write).await.unwrap()
+            }
+        });
+        let answers = async move {
+            for _ in 0..5 {
+                let (ready, said) = (ready.clone(), said.clone());
+                tokio::spawn(async move {
+                    said.fetch_add(3, Ordering::Relaxed);
+                    ready.notify_one();
+                });
+            }
+        };
+        tokio::spawn(answers).await.unwrap();
+        assert_eq!(connection.await.unwrap(), 15);
+    }
+}

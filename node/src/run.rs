@@ -303,10 +303,11 @@ async fn serve(
     tracing::info!(%address, "{name} are served");
     let stopped = stop.clone();
     let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let served = server().add_routes(routes).serve_with_incoming_shutdown(
-        connections.map_ok(Gathered::new),
-        async move { stopped.cancelled().await },
-    );
+    let served = server()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections.map_ok(Gathered::new), async move {
+            stopped.cancelled().await
+        });
     within_grace(served, stop)
         .await
         .with_context(|| format!("{name} cannot be served"))

@@ -1,6 +1,7 @@
 //! A cluster of processes.
 
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -199,7 +200,8 @@ impl Cluster {
         others.next().expect("more than one node is up")
     }
 
-    /// Wait until all nodes that are up have a leader, all that it has committed, and their workers.
+    /// Wait until all nodes that are up have a leader, all that was committed when they had one, and their workers. Under
+    /// load a node has never all that is committed at the moment.
     pub async fn wait_ready(&mut self) {
         for node in &mut self.nodes {
             assert!(
@@ -208,13 +210,15 @@ impl Cluster {
                 node.id
             );
         }
+        let committed = OnceLock::new();
         within(READY, "the nodes are ready", || async {
             let statuses = self.statuses().await?;
             agreed(&statuses)?;
-            let committed = statuses.iter().map(|status| status.committed_index).max();
+            let newest = statuses.iter().map(|status| status.committed_index).max();
+            let goal = *committed.get_or_init(|| newest.unwrap_or(0));
             for status in &statuses {
                 let id = status.node_id;
-                if status.applied_index < committed.unwrap_or(0) {
+                if status.applied_index < goal {
                     return Err(format!("node {id} is behind: {}", status.applied_index));
                 }
                 if (status.workers_ready as usize) < self.spec.workers_of(id) {

@@ -79,6 +79,7 @@ struct Inner {
     state: State<StateStore>,
     withdrawn: Arc<AtomicBool>,
     stop: CancellationToken,
+    stopped: CancellationToken,
 }
 
 /// This node's part in the group; cheap to clone.
@@ -164,6 +165,7 @@ impl Group {
                 state,
                 withdrawn: Arc::default(),
                 stop,
+                stopped: CancellationToken::new(),
             }),
         })
     }
@@ -186,11 +188,13 @@ impl Group {
             store: self.inner.store.clone(),
             applied: self.applied_index(),
             receiving: Mutex::default(),
+            stopped: self.inner.stopped.clone(),
         };
         let forward = ForwardService {
             intake: self.inner.intake.clone(),
             reads: self.inner.reads.clone(),
             channels: self.inner.channels.clone(),
+            stop: self.inner.stop.clone(),
         };
         let copies = CopiesService {
             node_id: self.inner.leadership.local(),
@@ -321,6 +325,7 @@ impl Group {
         if let Err(error) = self.inner.state.settle().await {
             tracing::warn!(%error, "the last entries are applied at the next start");
         }
+        self.inner.stopped.cancel();
     }
 
     /// This node's own data is wrong: let nobody copy it, and lead no more. It goes on voting, and keeps entries, which

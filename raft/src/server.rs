@@ -9,6 +9,7 @@ use snakepit_proto::peer::{self, raft_server, snapshot_part};
 use snakepit_storage::snapshot::bytes_received;
 use snakepit_storage::{SnapshotManifest, SnapshotRef, StateStorage};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::applied::AppliedIndex;
@@ -27,6 +28,8 @@ pub(crate) struct RaftService<S: StateStorage> {
     pub(crate) applied: AppliedIndex,
     /// One snapshot is received at a time.
     pub(crate) receiving: Mutex<()>,
+    /// Raft has stopped, and all that was taken is answered. A leader with nothing to say keeps both halves of its stream.
+    pub(crate) stopped: CancellationToken,
 }
 
 fn bad(error: impl std::fmt::Display) -> Status {
@@ -57,7 +60,9 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
             Err(_) => None,
         });
         let requests = requests.take_while(|request| std::future::ready(request.is_some()));
-        let requests = requests.filter_map(std::future::ready);
+        let requests = requests
+            .filter_map(std::future::ready)
+            .take_until(self.stopped.clone().cancelled_owned());
         let applied = self.applied.clone();
         let results = self
             .raft
@@ -66,6 +71,7 @@ impl<S: StateStorage> raft_server::Raft for RaftService<S> {
                 Ok(result) => Ok(wire::appended(&result, applied.is_waited_for())),
                 Err(fatal) => Err(stopped(fatal)),
             });
+        let results = results.take_until(self.stopped.clone().cancelled_owned());
         Ok(Response::new(Box::pin(results)))
     }
 

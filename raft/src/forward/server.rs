@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::Stream;
 use snakepit_proto::peer::{self, forward_server, propose_response, read_index_response};
 use snakepit_storage::codec;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::ProposeError;
@@ -18,6 +20,8 @@ use crate::reads::Reads;
 
 /// Answers that wait for the stream at most; then no further batch is taken from it.
 const ANSWERS_WAITING: usize = 64;
+/// A stream ends once nothing has come for so long on a node that stops: until then, who sends is told that nothing was done.
+const LAST_BATCHES: Duration = Duration::from_millis(100);
 
 /// Serves [`peer::forward_server::Forward`].
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct ForwardService {
     pub(crate) intake: Intake,
     pub(crate) reads: Reads,
     pub(crate) channels: Arc<Channels>,
+    /// The group stops. Others hold their streams for as long as they are served.
+    pub(crate) stop: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -36,10 +42,10 @@ impl forward_server::Forward for ForwardService {
         request: Request<Streaming<peer::ProposeRequest>>,
     ) -> Result<Response<Self::ProposeStream>, Status> {
         let mut requests = request.into_inner();
-        let intake = self.intake.clone();
+        let (intake, stop) = (self.intake.clone(), self.stop.clone());
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
         tokio::spawn(async move {
-            while let Ok(Some(request)) = requests.message().await {
+            while let Some(request) = next(&mut requests, &stop).await {
                 let Ok(place) = answers.clone().reserve_owned().await else {
                     break;
                 };
@@ -74,6 +80,21 @@ impl forward_server::Forward for ForwardService {
         Ok(Response::new(peer::ReadIndexResponse {
             result: Some(result),
         }))
+    }
+}
+
+/// The next batch, as long as there may be one.
+async fn next(
+    requests: &mut Streaming<peer::ProposeRequest>,
+    stop: &CancellationToken,
+) -> Option<peer::ProposeRequest> {
+    let stopped_and_silent = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_BATCHES).await;
+    };
+    tokio::select! {
+        request = requests.message() => request.ok().flatten(),
+        () = stopped_and_silent => None,
     }
 }
 

@@ -14,8 +14,10 @@ use snakepit_storage::{NodeAddress, RaftStore, StateStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
 
@@ -51,6 +53,9 @@ struct Running {
     runtime: Runtime,
     group: Group,
     store: Arc<StateStore>,
+    /// What the others ask is served until this is cancelled, and what is under way then.
+    stop_serving: CancellationToken,
+    served: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
 struct Node {
@@ -149,18 +154,23 @@ impl Cluster {
                 .unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
+            let stop_serving = CancellationToken::new();
             let server = tonic::transport::Server::builder()
                 .add_routes(group.services())
-                .serve_with_incoming(TcpListenerStream::new(listener));
-            tokio::spawn(server);
-            (group, store, address)
+                .serve_with_incoming_shutdown(
+                    TcpListenerStream::new(listener),
+                    stop_serving.clone().cancelled_owned(),
+                );
+            (group, store, address, stop_serving, tokio::spawn(server))
         });
-        let (group, store, address) = started.await.unwrap();
+        let (group, store, address, stop_serving, served) = started.await.unwrap();
         node.proxy.lead_to(Some(address));
         node.running = Some(Running {
             runtime,
             group,
             store,
+            stop_serving,
+            served,
         });
     }
 
@@ -171,11 +181,13 @@ impl Cluster {
         node.running.take().unwrap().runtime.shutdown_background();
     }
 
-    /// Stop a node as it stops when it is asked to.
+    /// Stop a node as it stops when it is asked to: nobody else keeps it.
     pub async fn stop(&mut self, id: u64) {
-        let group = self.group(id);
-        group.stop().await;
-        drop(group);
+        let running = self.nodes.get_mut(&id).unwrap().running.as_mut().unwrap();
+        running.group.stop().await;
+        running.stop_serving.cancel();
+        let ended = tokio::time::timeout(PATIENCE, &mut running.served).await;
+        ended.expect("its server ends").unwrap().unwrap();
         self.kill(id);
     }
 

@@ -243,7 +243,6 @@ async fn a_node_that_stops_leaves_nothing_unapplied() {
     })
     .await;
     let follower = cluster.follower().await;
-    // By the next one the follower is told that the one before is committed.
     let written = cluster
         .propose(follower, named("", set("v")))
         .await
@@ -252,6 +251,10 @@ async fn a_node_that_stops_leaves_nothing_unapplied() {
         .propose(follower, named("", set("v")))
         .await
         .unwrap();
+    // By the next one the follower is told that the one before is committed, which the leader and the third node may have
+    // agreed on before.
+    let told = || cluster.group(follower).status().committed >= Some(written.index);
+    eventually("the follower is told", told).await;
     let store = cluster.store(follower);
     assert!(applied(&store) < written.index);
     cluster.stop(follower).await;

@@ -332,7 +332,7 @@ async fn the_past_is_what_the_log_says_it_was() {
     let (mut cluster, dir, _) = signing().await;
     let written = write(&mut cluster, EVENTS, KILLS).await;
     let client = cluster.client();
-    let position = client.status().await.unwrap().position;
+    let position = cluster.agree().await.position;
     assert!(position >= EVENTS as u64);
     let file = dir.path().join("events.jsonl");
     done(&cluster, &["log", "export", "--out", text(&file)]);
@@ -438,7 +438,7 @@ async fn the_past_is_what_the_log_says_it_was() {
         each.collect::<BTreeMap<_, _>>()
     };
     assert_eq!(values(fork), values(past));
-    let (replay, _) = audit::fold(&client, client.status().await.unwrap().position).await;
+    let (replay, _) = audit::fold(&client, cluster.agree().await.position).await;
     let row = replay.rows().session("fork").unwrap().unwrap();
     assert!(row.imported_from.starts_with("s@"), "{}", row.imported_from);
     let differing = done(
@@ -454,7 +454,7 @@ async fn the_past_is_what_the_log_says_it_was() {
     );
     assert!(!differing.as_array().unwrap().is_empty());
     // Over all sessions too: the one that has ended, and its fork.
-    let end = client.status().await.unwrap().position.to_string();
+    let end = cluster.agree().await.position.to_string();
     let differing = done(&cluster, &["log", "diff", &position.to_string(), &end]);
     let told: Vec<_> = differing
         .as_array()

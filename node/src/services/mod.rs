@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use snakepit_machine::{Answer, Body, Command, Origin, Rejection, Rows, RowsExt, SessionRow};
-use snakepit_raft::{Barrier, Consistency, Group, ReadError};
+use snakepit_raft::{Barrier, Consistency, Group, Proposed, ReadError};
 use snakepit_storage::StateStore;
 use tokio::sync::Semaphore;
 
@@ -160,19 +160,29 @@ impl Node {
         let body = self.sealed(ask, body).await?;
         let command = Command { origin, body };
         let proposed = self.group.propose(command, ask.deadline).await?;
-        let outcome = proposed.outcome;
-        if self.tells(&session_id)
+        if self.tells(ask, &session_id, &proposed).await
             && let Ok(Some(session)) = self.state.cached_rows().session(&session_id)
         {
-            tell(ask, &session, outcome.as_ref().err());
+            tell(ask, &session, proposed.outcome.as_ref().err());
         }
-        Ok((proposed.index, outcome?))
+        Ok((proposed.index, proposed.outcome?))
     }
 
-    /// Whether each request on a session is logged.
-    fn tells(&self, session_id: &str) -> bool {
-        let config = self.state.session_config(session_id);
-        matches!(config, Ok(Some(config)) if config.enable_telemetry)
+    /// Whether each request on a session is logged. One that was just begun may not be known here yet.
+    async fn tells(&self, ask: &Ask, session_id: &str, proposed: &Proposed) -> bool {
+        let told = || match self.state.session_config(session_id) {
+            Ok(config) => config.map(|config| config.enable_telemetry),
+            Err(_) => Some(false),
+        };
+        if session_id.is_empty() {
+            return false;
+        }
+        if let Some(told) = told() {
+            return told;
+        }
+        proposed.outcome.is_ok()
+            && self.applied(ask, proposed.index).await.is_ok()
+            && told().unwrap_or(false)
     }
 
     /// The kept answer to an earlier arrival of the same request, on a session. What a call reads before it

@@ -43,8 +43,13 @@ impl Node {
             let done = group
                 .propose(Command { origin, body }, Instant::now() + TOUCH_TIMEOUT)
                 .await;
-            if let Err(error) = done {
-                tracing::debug!(%error, session_id, "a touch was dropped");
+            match done {
+                // Until this node's row says so, reads would have it touched again.
+                Ok(done) => {
+                    let mut applied = group.applied_index();
+                    let _ = tokio::time::timeout(TOUCH_TIMEOUT, applied.reach(done.index)).await;
+                }
+                Err(error) => tracing::debug!(%error, session_id, "a touch was dropped"),
             }
             touches
                 .0

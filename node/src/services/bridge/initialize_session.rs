@@ -39,6 +39,8 @@ pub(super) async fn answer(
     let initial_variables = if created {
         Default::default()
     } else {
+        // Whatever the request's consistency: it was told that the session is there.
+        node.applied(&ask, index).await?;
         let id = session_id.clone();
         let read = node.read_session(&ask, &session_id, move |state, _, look| {
             let rows =

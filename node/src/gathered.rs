@@ -178,6 +178,19 @@ mod tests {
         assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
     }
 
+    #[test]
+    fn what_comes_in_parts_leaves_at_once() {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut gathered = Gathered::new(Noted::default());
+        let mut write = |parts: &[&[u8]]| {
+            let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+            Pin::new(&mut gathered).poll_write_vectored(&mut context, &parts)
+        };
+        assert!(write(&[b"head", b"payload"]).is_ready());
+        assert!(write(&[b"whole", b""]).is_pending(), "others go first");
+        assert!(write(&[b"whole", b""]).is_ready());
+    }
+
     /// The worker of tokio's scheduler runs next what the running task has woken: a connection, before the others have
     /// answered.
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

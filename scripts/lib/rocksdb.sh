@@ -20,7 +20,10 @@ rocksdb_line() { grep '^rocksdb = ' Cargo.toml; }
 rocksdb_rustflags() {
     local own=
     # Who gives flags to cargo in another way keeps those.
-    if [ -z "${CARGO_ENCODED_RUSTFLAGS:-}${CARGO_BUILD_RUSTFLAGS:-}" ] && grep -qsw sse4_2 /proc/cpuinfo && grep -qsw pclmulqdq /proc/cpuinfo; then own='-C target-feature=+sse4.2,+pclmulqdq'; fi
+    if [ -z "${CARGO_ENCODED_RUSTFLAGS:-}${CARGO_BUILD_RUSTFLAGS:-}" ] &&
+        grep -qsw sse4_2 /proc/cpuinfo && grep -qsw pclmulqdq /proc/cpuinfo; then
+        own='-C target-feature=+sse4.2,+pclmulqdq'
+    fi
     echo "$own${RUSTFLAGS:+ $RUSTFLAGS}"
 }
 

@@ -303,8 +303,8 @@ def test_refusals(nodes: Cluster) -> None:
     assert threading.active_count() <= before
 
 
-def test_a_refusal_heard_at_the_second_try() -> None:
-    """The first try breaks before the node's answer is heard, which is no refusal; the second is refused."""
+def test_a_refusal_heard_at_a_later_try() -> None:
+    """The first try breaks before the node's answer is heard, which is no refusal; a later one is refused."""
 
     class Broken(worker_v1_pb2_grpc.WorkerServiceServicer):
         tries = 0
@@ -325,7 +325,9 @@ def test_a_refusal_heard_at_the_second_try() -> None:
             snakepit.serve([served.double], f"127.0.0.1:{port}", name="x", timeout_s=60)
     finally:
         server.stop(None)
-    assert node.tries == 2
+    # grpc.aio says INTERNAL by itself where its write of the hello fails before it has read the node's status, so
+    # that the second try may break too, and the third hears it.
+    assert node.tries >= 2
 
 
 def test_what_can_be_served() -> None:

@@ -32,7 +32,7 @@ use crate::reads::{Barrier, Consistency, ReadParts, Reads};
 use crate::server::RaftService;
 use crate::state::State;
 use crate::status::{GroupStatus, Role};
-use crate::types::TypeConfig;
+use crate::types::Raft;
 use crate::{ProposeError, Proposed, ReadError};
 
 /// How often it is seen whether raft has stopped.
@@ -65,8 +65,6 @@ pub enum StartError {
     #[error("raft cannot run: {0}")]
     Raft(String),
 }
-
-type Raft = openraft::Raft<TypeConfig, State<StateStore>>;
 
 struct Inner {
     raft: Raft,
@@ -112,15 +110,11 @@ impl Group {
             channels: channels.clone(),
             commit_wait_max: told_within,
         };
-        let raft = Raft::new(
-            node_id,
-            config,
-            network,
-            Log::new(stores.log, options.append_bytes_max),
-            state.clone(),
-        )
-        .await
-        .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let log = Log::new(stores.log, options.append_bytes_max);
+        let promised = log.promised();
+        let raft = Raft::new(node_id, config, network, log, state.clone())
+            .await
+            .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
 
         let stop = CancellationToken::new();
         let leadership = Leadership::new(node_id, raft.server_metrics());
@@ -139,6 +133,7 @@ impl Group {
         let reads = Reads::start(ReadParts {
             raft: raft.clone(),
             leadership: leadership.clone(),
+            promised,
             forwarder,
             applied: state.applied_index(),
             rpc_timeout: options

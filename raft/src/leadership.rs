@@ -8,6 +8,7 @@ use openraft::vote::RaftLeaderId as _;
 use snakepit_storage::NodeAddress;
 use tokio::sync::watch;
 
+use crate::promised;
 use crate::types::TypeConfig;
 
 pub(crate) type Metrics =
@@ -74,6 +75,12 @@ impl Leadership {
             .membership()
             .get_node(&node)
             .cloned()
+    }
+
+    /// Whether these two nodes are a quorum.
+    pub(crate) fn are_quorum(&self, pair: [u64; 2]) -> bool {
+        let metrics = self.metrics.borrow_watched();
+        promised::are_quorum(pair, metrics.membership_config.membership())
     }
 
     /// Returns when the leader has changed since the last call.

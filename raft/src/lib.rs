@@ -17,6 +17,7 @@ mod log;
 mod network;
 mod options;
 mod parts;
+mod promised;
 mod proposer;
 mod queue;
 mod reads;

@@ -11,6 +11,7 @@ use snakepit_storage::{Flushed, LogStorage};
 use tokio::sync::oneshot;
 
 use crate::convert;
+use crate::promised::Promised;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// A log store; cheap to clone.
@@ -18,6 +19,7 @@ use crate::types::{Entry, LogId, TypeConfig, Vote};
 pub struct Log<L> {
     store: Arc<L>,
     read_bytes_max: usize,
+    promised: Promised,
 }
 
 impl<L> Log<L> {
@@ -26,7 +28,13 @@ impl<L> Log<L> {
         Self {
             store,
             read_bytes_max,
+            promised: Promised::default(),
         }
+    }
+
+    /// In which term this node may have voted.
+    pub(crate) fn promised(&self) -> Promised {
+        self.promised.clone()
     }
 }
 
@@ -35,6 +43,7 @@ impl<L> Clone for Log<L> {
         Self {
             store: self.store.clone(),
             read_bytes_max: self.read_bytes_max,
+            promised: self.promised.clone(),
         }
     }
 }
@@ -86,7 +95,11 @@ impl<L: LogStorage> RaftLogReader<TypeConfig> for Log<L> {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.store.vote()?.map(convert::vote))
+        let record = self.store.vote()?;
+        if let Some(record) = &record {
+            self.promised.raise(record.term);
+        }
+        Ok(record.map(convert::vote))
     }
 }
 
@@ -107,6 +120,8 @@ impl<L: LogStorage> RaftLogStorage<TypeConfig> for Log<L> {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let record = convert::vote_record(vote);
+        // Nobody is told of a vote before it is on disk.
+        self.promised.raise(record.term);
         flushed(|done| self.store.save_vote(record, done)).await
     }
 
@@ -141,5 +156,46 @@ impl<L: LogStorage> RaftLogStorage<TypeConfig> for Log<L> {
 
     async fn purge(&mut self, last: LogId) -> io::Result<()> {
         flushed(|done| self.store.purge(convert::entry_id(&last), done)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use snakepit_storage::{RaftStore, VoteRecord};
+
+    use super::*;
+
+    fn vote(term: u64) -> Vote {
+        convert::vote(VoteRecord {
+            term,
+            node_id: 2,
+            committed: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_vote_is_promised_before_it_is_on_disk_and_after_a_restart() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let store = Arc::new(RaftStore::open(dir.path()).unwrap());
+        let mut log = Log::new(store.clone(), 1);
+        let (promised, mut other) = (log.promised(), log.clone());
+        assert_eq!(promised.term(), 0);
+        let (seven, eight) = (vote(7), vote(8));
+        log.save_vote(&seven).await.unwrap();
+        {
+            let mut saving = std::pin::pin!(other.save_vote(&eight));
+            assert_eq!(promised.term(), 7);
+            let _ = saving
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(promised.term(), 8);
+            saving.await.unwrap();
+        }
+
+        let mut restarted = Log::new(store, 1);
+        restarted.read_vote().await.unwrap();
+        assert_eq!(restarted.promised().term(), 8);
     }
 }

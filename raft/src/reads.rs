@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use openraft::ReadPolicy;
-use snakepit_storage::StateStorage;
+use snakepit_proto::peer::{ReadIndexRequest, Vouch};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,8 @@ use crate::applied::AppliedIndex;
 use crate::clock::wall_clock_ms;
 use crate::forward::Forwarder;
 use crate::leadership::Leadership;
-use crate::state::State;
-use crate::types::TypeConfig;
+use crate::promised::Promised;
+use crate::types::Raft;
 
 /// Readers that wait for a barrier at most.
 const READERS_MAX: usize = 65_536;
@@ -45,39 +45,35 @@ pub struct Barrier {
 type Reply = oneshot::Sender<Result<(u64, u64), ReadError>>;
 
 /// Hands out barriers; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Reads {
+    parts: ReadParts,
     quorum: mpsc::Sender<Reply>,
     lease: mpsc::Sender<Reply>,
     here: (mpsc::Sender<Reply>, mpsc::Sender<Reply>),
-    applied: AppliedIndex,
 }
 
-pub(crate) struct ReadParts<S: StateStorage> {
-    pub(crate) raft: openraft::Raft<TypeConfig, State<S>>,
+impl std::fmt::Debug for Reads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reads")
+            .field("leadership", &self.parts.leadership)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct ReadParts {
+    pub(crate) raft: Raft,
     pub(crate) leadership: Leadership,
+    pub(crate) promised: Promised,
     pub(crate) forwarder: Forwarder,
     pub(crate) applied: AppliedIndex,
     pub(crate) rpc_timeout: Duration,
     pub(crate) stop: CancellationToken,
 }
 
-impl<S: StateStorage> Clone for ReadParts<S> {
-    fn clone(&self) -> Self {
-        Self {
-            raft: self.raft.clone(),
-            leadership: self.leadership.clone(),
-            forwarder: self.forwarder.clone(),
-            applied: self.applied.clone(),
-            rpc_timeout: self.rpc_timeout,
-            stop: self.stop.clone(),
-        }
-    }
-}
-
 impl Reads {
-    pub(crate) fn start<S: StateStorage>(parts: ReadParts<S>) -> Self {
-        let applied = parts.applied.clone();
+    pub(crate) fn start(parts: ReadParts) -> Self {
         let run = |lease: bool, here: bool| {
             let (sender, receiver) = mpsc::channel(READERS_MAX);
             tokio::spawn(share(parts.clone(), receiver, lease, here));
@@ -87,7 +83,7 @@ impl Reads {
             quorum: run(false, false),
             lease: run(true, false),
             here: (run(false, true), run(true, true)),
-            applied,
+            parts,
         }
     }
 
@@ -96,7 +92,7 @@ impl Reads {
         let ask = match consistency {
             Consistency::Stale => {
                 return Ok(Barrier {
-                    index: self.applied.get(),
+                    index: self.parts.applied.get(),
                     time_ms: wall_clock_ms(),
                 });
             }
@@ -109,14 +105,23 @@ impl Reads {
 
     /// Wait until this node has applied what a confirmed read must see.
     pub(crate) async fn applied(&self, barrier: Barrier) -> Result<Barrier, ReadError> {
-        let mut applied = self.applied.clone();
+        let mut applied = self.parts.applied.clone();
         let reached = applied.reach(barrier.index).await;
         reached.map_err(|_| ReadError::Stopping)?;
         Ok(barrier)
     }
 
     /// Confirm, for another node, that this one leads: the index and the clock.
-    pub(crate) async fn confirm_here(&self, lease: bool) -> Result<(u64, u64), ReadError> {
+    pub(crate) async fn confirm_here(
+        &self,
+        lease: bool,
+        vouch: Option<Vouch>,
+    ) -> Result<(u64, u64), ReadError> {
+        if let (false, Some(vouch)) = (lease, vouch)
+            && let Some(confirmed) = vouched(&self.parts, &vouch).await
+        {
+            return Ok(confirmed);
+        }
         wait(if lease { &self.here.1 } else { &self.here.0 }).await
     }
 }
@@ -128,12 +133,7 @@ async fn wait(ask: &mpsc::Sender<Reply>) -> Result<(u64, u64), ReadError> {
 }
 
 /// One barrier after another, each for all who wait when it begins.
-async fn share<S: StateStorage>(
-    mut parts: ReadParts<S>,
-    mut asked: mpsc::Receiver<Reply>,
-    lease: bool,
-    here: bool,
-) {
+async fn share(mut parts: ReadParts, mut asked: mpsc::Receiver<Reply>, lease: bool, here: bool) {
     let stop = parts.stop.clone();
     while let Some(Some(first)) = stop.run_until_cancelled(asked.recv()).await {
         let mut waiting = vec![first];
@@ -159,11 +159,7 @@ async fn share<S: StateStorage>(
     }
 }
 
-async fn confirm<S: StateStorage>(
-    parts: &ReadParts<S>,
-    lease: bool,
-    here: bool,
-) -> Result<(u64, u64), ReadError> {
+async fn confirm(parts: &ReadParts, lease: bool, here: bool) -> Result<(u64, u64), ReadError> {
     match parts.leadership.leader() {
         Some(leader) if leader == parts.leadership.local() => {
             let time_ms = wall_clock_ms();
@@ -179,9 +175,18 @@ async fn confirm<S: StateStorage>(
         }
         Some(leader) if !here => match parts.leadership.address_of(leader) {
             Some(address) => {
+                let vouch = Vouch {
+                    node_id: parts.leadership.local(),
+                    term: parts.promised.term(),
+                };
+                let request = ReadIndexRequest {
+                    lease,
+                    vouch: Some(vouch),
+                };
+                let (peer, timeout) = (&address.peer, parts.rpc_timeout);
                 parts
                     .forwarder
-                    .read_index(leader, &address.peer, lease, parts.rpc_timeout)
+                    .read_index(leader, peer, request, timeout)
                     .await
             }
             None => Err(ReadError::NoLeader {
@@ -190,4 +195,18 @@ async fn confirm<S: StateStorage>(
         },
         leader => Err(ReadError::NoLeader { leader }),
     }
+}
+
+/// The same where the node that asks and this one are a quorum (see [`crate::promised`]); `None` where a quorum must be asked.
+/// It is the leader's own word that counts here, its lease is not relied on: openraft gives the word at once while it has one.
+async fn vouched(parts: &ReadParts, vouch: &Vouch) -> Option<(u64, u64)> {
+    let pair = [vouch.node_id, parts.leadership.local()];
+    if !parts.leadership.are_quorum(pair) {
+        return None;
+    }
+    let time_ms = wall_clock_ms();
+    let word = parts.raft.get_read_linearizer(ReadPolicy::LeaseRead).await;
+    let word = word.ok()?;
+    let leads_in_term = **word.read_log_id().committed_leader_id();
+    (vouch.term <= leads_in_term).then(|| (word.read_log_id().index(), time_ms))
 }

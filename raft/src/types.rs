@@ -5,7 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::impls::leader_id_std::LeaderId;
 use snakepit_machine::Outcome;
-use snakepit_storage::NodeAddress;
+use snakepit_storage::{NodeAddress, StateStore};
+
+use crate::state::State;
 
 openraft::declare_raft_types!(
     /// Types of our group: single-leader terms as in the paper, so that a log id is a term and an index.
@@ -17,6 +19,7 @@ openraft::declare_raft_types!(
         LeaderId = LeaderId<u64, u64>,
 );
 
+pub(crate) type Raft = openraft::Raft<TypeConfig, State<StateStore>>;
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;

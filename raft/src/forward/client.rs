@@ -156,14 +156,12 @@ impl Forwarder {
         &self,
         leader: u64,
         address: &str,
-        lease: bool,
+        request: peer::ReadIndexRequest,
         timeout: Duration,
     ) -> Result<(u64, u64), ReadError> {
         let mut client = self.client(leader, address);
         let none = ReadError::NoLeader { leader: None };
-        match tokio::time::timeout(timeout, client.read_index(peer::ReadIndexRequest { lease }))
-            .await
-        {
+        match tokio::time::timeout(timeout, client.read_index(request)).await {
             Ok(Ok(response)) => match response.into_inner().result {
                 Some(read_index_response::Result::Barrier(barrier)) => {
                     Ok((barrier.index, barrier.time_ms))

@@ -70,7 +70,8 @@ impl forward_server::Forward for ForwardService {
         &self,
         request: Request<peer::ReadIndexRequest>,
     ) -> Result<Response<peer::ReadIndexResponse>, Status> {
-        let result = match self.reads.confirm_here(request.into_inner().lease).await {
+        let peer::ReadIndexRequest { lease, vouch } = request.into_inner();
+        let result = match self.reads.confirm_here(lease, vouch).await {
             Ok((index, time_ms)) => {
                 self.channels.tell_commits();
                 read_index_response::Result::Barrier(peer::Barrier { index, time_ms })

@@ -4,4 +4,5 @@ mod cluster;
 mod faults;
 mod life;
 mod proxy;
+mod reads;
 mod snapshots;

@@ -1,7 +1,7 @@
 //! The benchmark of `snakepit bench` against etcd: the same loop, connections and counting, another API.
 //!
 //! `etcd_bench load --endpoints A,B,C [--op set,get] [--clients 1,64,256] [--value-bytes 256] [--duration 10]
-//! [--warmup 2] [--connections N]`
+//! [--warmup 2] [--connections N] [--target any|leader|followers]`
 //!
 //! `etcd_bench failover --dir DIR --endpoints A,B,C [--rounds 7]`: member i of the endpoints is started by
 //! `DIR/node-<i>/start`, which leaves its process's number in `DIR/node-<i>/pid`.
@@ -208,7 +208,7 @@ impl Operation for Client {
 }
 
 async fn cells(flags: &Flags) -> Result<Json, Failure> {
-    let addresses: Vec<String> = flags.list("--endpoints", "127.0.0.1:2379")?;
+    let addresses = asked(flags).await?;
     let counts = flags.clients()?;
     let value_bytes: usize = flags.text("--value-bytes", "256").parse()?;
     let connections = flags
@@ -245,6 +245,18 @@ async fn cells(flags: &Flags) -> Result<Json, Failure> {
         }
     }
     Ok(serde_json::to_value(rows)?)
+}
+
+/// The members that are asked, as by `snakepit bench --target`.
+async fn asked(flags: &Flags) -> Result<Vec<String>, Failure> {
+    let mut addresses: Vec<String> = flags.list("--endpoints", "127.0.0.1:2379")?;
+    match flags.text("--target", "any") {
+        "any" => {}
+        "leader" => addresses = vec![addresses.swap_remove(leader(&addresses).await?)],
+        "followers" => drop(addresses.remove(leader(&addresses).await?)),
+        other => return Err(format!("{other} is no target; say any, leader or followers").into()),
+    }
+    Ok(addresses)
 }
 
 /// One client at all surviving members.

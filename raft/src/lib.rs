@@ -8,6 +8,7 @@ mod clock;
 mod convert;
 mod copies;
 mod error;
+mod exchange;
 mod expiry;
 mod forward;
 mod group;

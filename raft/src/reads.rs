@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ReadError;
 use crate::applied::AppliedIndex;
 use crate::clock::wall_clock_ms;
-use crate::forward::Forwarder;
+use crate::forward::{Forwarder, ReadIndexes};
 use crate::leadership::Leadership;
 use crate::promised::Promised;
 use crate::types::Raft;
@@ -135,13 +135,14 @@ async fn wait(ask: &mpsc::Sender<Reply>) -> Result<(u64, u64), ReadError> {
 /// One barrier after another, each for all who wait when it begins.
 async fn share(mut parts: ReadParts, mut asked: mpsc::Receiver<Reply>, lease: bool, here: bool) {
     let stop = parts.stop.clone();
+    let mut others = ReadIndexes::new(parts.forwarder.clone());
     while let Some(Some(first)) = stop.run_until_cancelled(asked.recv()).await {
         let mut waiting = vec![first];
         let result = loop {
             while let Ok(next) = asked.try_recv() {
                 waiting.push(next);
             }
-            let result = confirm(&parts, lease, here).await;
+            let result = confirm(&parts, &mut others, lease, here).await;
             waiting.retain(|reply| !reply.is_closed());
             if result.is_ok() || here || waiting.is_empty() || stop.is_cancelled() {
                 break result;
@@ -159,7 +160,12 @@ async fn share(mut parts: ReadParts, mut asked: mpsc::Receiver<Reply>, lease: bo
     }
 }
 
-async fn confirm(parts: &ReadParts, lease: bool, here: bool) -> Result<(u64, u64), ReadError> {
+async fn confirm(
+    parts: &ReadParts,
+    others: &mut ReadIndexes,
+    lease: bool,
+    here: bool,
+) -> Result<(u64, u64), ReadError> {
     match parts.leadership.leader() {
         Some(leader) if leader == parts.leadership.local() => {
             let time_ms = wall_clock_ms();
@@ -184,10 +190,7 @@ async fn confirm(parts: &ReadParts, lease: bool, here: bool) -> Result<(u64, u64
                     vouch: Some(vouch),
                 };
                 let (peer, timeout) = (&address.peer, parts.rpc_timeout);
-                parts
-                    .forwarder
-                    .read_index(leader, peer, request, timeout)
-                    .await
+                others.ask(leader, peer, request, timeout).await
             }
             None => Err(ReadError::NoLeader {
                 leader: Some(leader),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_lib import processes
-from bench_lib.system import first_row
+from bench_lib.system import Cell, first_row
 
 ETCD = shutil.which("etcd") or "etcd"
 ETCDCTL = shutil.which("etcdctl") or "etcdctl"
@@ -78,13 +78,13 @@ class Etcd:
         """As the members have noted them."""
         return [int(path.read_text()) for path in sorted(self.folder.glob("node-*/pid"))]
 
-    def load(self, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
+    def load(self, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
         """Put or Range."""
         return first_row(
             processes.ask(
                 [
-                    *(self.binary, "load", "--endpoints", ",".join(self.clients), "--op", op),
-                    *("--clients", clients, "--value-bytes", flags.value_bytes),
+                    *(self.binary, "load", "--endpoints", ",".join(self.clients), "--op", cell.op),
+                    *("--clients", cell.clients, "--target", cell.target, "--value-bytes", flags.value_bytes),
                     *("--duration", flags.duration, "--warmup", flags.warmup),
                 ]
             )

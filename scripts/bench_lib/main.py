@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ from bench_lib.ray import RAY, Ray
 from bench_lib.report import Results, report
 from bench_lib.sdk import Sdk
 from bench_lib.snakepit import Cluster
-from bench_lib.system import Killable, System, cell, running, say
+from bench_lib.system import Cell, Killable, System, measured, running, say
 
 # Of every system that calls are measured of, two workers in all.
 THREE_NODES, ONE_NODE = (1, 1, 0), (2,)
@@ -43,9 +42,9 @@ def main(what: str) -> int:
     say(json.dumps(results.machine, indent=2))
     try:
         if flags.state:
-            _rounds(stores, flags.ops, flags.clients, flags, results)
+            _rounds(stores, options.state_cells(flags), flags, results)
         if flags.tools:
-            _rounds(callers, ["call"], flags.call_clients, flags, results)
+            _rounds(callers, [Cell("call", clients) for clients in flags.call_clients], flags, results)
         _extras(binary, stores, flags, results)
     except KeyboardInterrupt:
         say("stopped; this is what there is")
@@ -85,14 +84,14 @@ def _callers(binary: Path, flags: argparse.Namespace) -> list[System]:
 
 
 def _rounds(
-    systems: Sequence[System], ops: list[str], counts: list[int], flags: argparse.Namespace, results: Results
+    systems: Sequence[System], cells: list[Cell], flags: argparse.Namespace, results: Results
 ) -> None:
     """Every cell so many times; who goes first changes from round to round."""
     for number in range(flags.rounds):
-        for op, clients in itertools.product(ops, counts):
+        for cell in cells:
             for system in systems if number % 2 == 0 else systems[::-1]:
                 with running(system, results.folder, flags.keep):
-                    results.add(cell(system, number, op, clients, flags))
+                    results.add(measured(system, number, cell, flags))
 
 
 def _extras(binary: Path, stores: list[Killable], flags: argparse.Namespace, results: Results) -> None:
@@ -101,7 +100,7 @@ def _extras(binary: Path, stores: list[Killable], flags: argparse.Namespace, res
         pools.name = "3 workers, echo"
         for clients in flags.clients:
             with running(pools, results.folder, flags.keep):
-                results.add(cell(pools, 0, "call", clients, flags))
+                results.add(measured(pools, 0, Cell("call", clients), flags))
     if "failover" in flags.extra:
         for system in stores:
             with running(system, results.folder, flags.keep):

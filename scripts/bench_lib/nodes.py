@@ -13,6 +13,7 @@ from typing import Any
 
 from bench_lib import snakepit
 from bench_lib.processes import Child
+from bench_lib.system import Cell
 
 ADAPTER = "bench_lib.tools"
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -95,10 +96,10 @@ class Nodes:
         """The nodes; workers are below them."""
         return [node.pid for node in self.nodes]
 
-    def load(self, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
+    def load(self, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
         """Calls of the empty tool."""
         own = argparse.Namespace(**{**vars(flags), "value_bytes": 1})
-        return snakepit.load(self.binary, self.endpoints, op, clients, own, "--tool", "noop")
+        return snakepit.load(self.binary, self.endpoints, cell, own, "--tool", "noop")
 
     def _at(self, number: int, offset: int = 0) -> str:
         return f"127.0.0.1:{self.base_port + number + offset}"

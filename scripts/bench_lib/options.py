@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 from bench_lib.extras import EXTRAS
+from bench_lib.system import Cell
 
 STORES = ("etcd",)
 CALLERS = ("ray", "ray-get", "celery", "sdk")
 OF_CLUSTERS = ("call", "failover")
+NODES = 3
+TARGETS = ("any", "leader", "followers")
 
 
 def read(what: str) -> argparse.Namespace:
@@ -24,6 +27,8 @@ def read(what: str) -> argparse.Namespace:
     add("--warmup", type=int, default=2, help="seconds before that (2)")
     add("--ops", type=_words, default=["set", "get"], metavar="A,B", help="operations beside etcd (set,get)")
     add("--clients", type=_numbers, metavar="N,N", help="numbers of clients (1,64,256; of calls 1,64)")
+    targets = "any; leader,followers where there are fewer clients than nodes"
+    add("--targets", type=_words, metavar="A,B", help=f"nodes asked: any, leader, followers ({targets})")
     add("--value-bytes", type=int, default=256, help="size of a value (256)")
     extras = ", ".join((*OF_CLUSTERS, *EXTRAS))
     add("--extra", type=_words, metavar="A,B", help=f"what else: {extras}; none (call,failover beside etcd)")
@@ -38,12 +43,22 @@ def read(what: str) -> argparse.Namespace:
     _known(parser, "--against", flags.against, (*STORES, *CALLERS))
     flags.tools = flags.calls or any(name in CALLERS for name in flags.against)
     flags.state = not flags.tools or (not flags.calls and "etcd" in flags.against)
+    _known(parser, "--targets", flags.targets or [], TARGETS)
     if flags.extra is None:
         flags.extra = list(OF_CLUSTERS) if flags.state else []
     _known(parser, "--extra", flags.extra, (*OF_CLUSTERS, *EXTRAS))
     flags.call_clients = flags.clients or [1, 64]
     flags.clients = flags.clients or [1, 64, 256]
     return flags
+
+
+def state_cells(flags: argparse.Namespace) -> list[Cell]:
+    """All cells of those that hold state. Which node one client asks must not be left to an election."""
+
+    def targets(clients: int) -> list[str]:
+        return flags.targets or (["any"] if clients >= NODES else ["leader", "followers"])
+
+    return [Cell(op, n, target) for op in flags.ops for n in flags.clients for target in targets(n)]
 
 
 def _known(parser: argparse.ArgumentParser, option: str, given: list[str], known: tuple[str, ...]) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench_lib.options import state_cells
+from bench_lib.system import Cell
+
 # Beyond so many cores that others used, a run is no basis for a comparison.
 OTHERS_CORES_MAX = 0.1
 
@@ -28,17 +31,17 @@ class Results:
         content = {"machine": self.machine, "flags": self.flags, "runs": self.runs}
         (self.folder / "results.json").write_text(json.dumps(content, indent=2) + "\n")
 
-    def of(self, system: str, op: str, clients: int) -> list[dict[str, Any]]:
+    def of(self, system: str, cell: Cell) -> list[dict[str, Any]]:
         """All rounds of a cell."""
-        return [run["result"] for run in self._runs(system, op, clients)]
+        return [run["result"] for run in self._runs(system, cell)]
 
-    def others(self, system: str, op: str, clients: int) -> float:
+    def others(self, system: str, cell: Cell) -> float:
         """Cores that others used, in the worst round of a cell."""
-        return max(float(run["others_cores"]) for run in self._runs(system, op, clients))
+        return max(float(run["others_cores"]) for run in self._runs(system, cell))
 
-    def _runs(self, system: str, op: str, clients: int) -> list[dict[str, Any]]:
-        wanted = (system, op, clients)
-        return [run for run in self.runs if (run["system"], run["op"], run["clients"]) == wanted]
+    def _runs(self, system: str, cell: Cell) -> list[dict[str, Any]]:
+        wanted = {"system": system, **cell._asdict()}
+        return [run for run in self.runs if run.items() >= wanted.items()]
 
 
 def report(results: Results, flags: argparse.Namespace) -> str:
@@ -63,17 +66,14 @@ def report(results: Results, flags: argparse.Namespace) -> str:
 
 def _state(results: Results, flags: argparse.Namespace) -> list[str]:
     lines = [
-        "| op | clients | snakepit op/s | etcd op/s | ratio | snakepit p50, p99 | etcd p50, p99 |",
-        "|---|---|---|---|---|---|---|",
+        "| op | clients | asked | snakepit op/s | etcd op/s | ratio | snakepit p50, p99 | etcd p50, p99 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for op in flags.ops:
-        for clients in flags.clients:
-            ours, theirs = results.of("snakepit", op, clients), results.of("etcd", op, clients)
-            ratio = f"{_rate(ours) / _rate(theirs):.2f}" if ours and theirs else "-"
-            lines.append(
-                f"| {op} | {clients} | {_rate(ours):,.0f} | {_rate(theirs):,.0f} | {ratio} "
-                f"| {_times(ours)} | {_times(theirs)} |"
-            )
+    for cell in state_cells(flags):
+        ours, theirs = results.of("snakepit", cell), results.of("etcd", cell)
+        ratio = f"{_rate(ours) / _rate(theirs):.2f}" if ours and theirs else "-"
+        rates = f"{_rate(ours):,.0f} | {_rate(theirs):,.0f} | {ratio}"
+        lines.append(f"| {' | '.join(map(str, cell))} | {rates} | {_times(ours)} | {_times(theirs)} |")
     return lines
 
 
@@ -86,11 +86,12 @@ def _calls(results: Results) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for clients, system in sorted({(run["clients"], run["system"]): None for run in runs}, key=_first):
-        ours, of = results.of("snakepit", "call", clients), results.of(system, "call", clients)
+        cell = Cell("call", clients)
+        ours, of = results.of("snakepit", cell), results.of(system, cell)
         times = f"{_rate(ours) / _rate(of):.2f} x" if ours and _rate(of) else "-"
         p50, p90, p99 = (f"{_ms(of, name):.2f} ms" for name in ("p50", "p90", "p99"))
         errors = sum(sum(one["errors"].values()) for one in of)
-        others = f"{results.others(system, 'call', clients):.2f}"
+        others = f"{results.others(system, cell):.2f}"
         cells = [clients, system, f"{_rate(of):,.0f}", times, p50, p90, p99, errors, others]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines

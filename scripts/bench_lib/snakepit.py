@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_lib import processes
-from bench_lib.system import first_row
+from bench_lib.system import Cell, first_row
 
 
 def version(binary: Path) -> str:
@@ -18,14 +18,14 @@ def version(binary: Path) -> str:
 
 
 def load(
-    binary: Path, endpoints: str, op: str, clients: int, flags: argparse.Namespace, *further: str
+    binary: Path, endpoints: str, cell: Cell, flags: argparse.Namespace, *further: str
 ) -> dict[str, Any]:
     """One cell of `snakepit bench`."""
     return first_row(
         processes.ask(
             [
-                *(binary, "bench", "-o", "json", "--endpoints", endpoints, "--op", op),
-                *("--clients", clients, "--value-bytes", flags.value_bytes),
+                *(binary, "bench", "-o", "json", "--endpoints", endpoints, "--op", cell.op),
+                *("--clients", cell.clients, "--target", cell.target, "--value-bytes", flags.value_bytes),
                 *("--duration", f"{flags.duration}s", "--warmup", f"{flags.warmup}s"),
                 *further,
             ]
@@ -64,9 +64,9 @@ class Cluster:
         record = json.loads((self.folder / "cluster.json").read_text())
         return [node["process"]["pid"] for node in record["nodes"] if node["process"]]
 
-    def load(self, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
+    def load(self, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
         """Any operation of `snakepit bench`."""
-        return load(self.binary, self.endpoints, op, clients, flags)
+        return load(self.binary, self.endpoints, cell, flags)
 
     def failover(self, rounds: int) -> dict[str, Any]:
         """The leader gets SIGKILL."""

@@ -11,10 +11,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bench_lib import processes
 from bench_lib.machine import busy_s
+
+
+class Cell(NamedTuple):
+    """What is measured of a system at once."""
+
+    op: str
+    clients: int
+    # Which nodes are asked: any, as `snakepit bench` spreads clients over them, leader or followers.
+    target: str = "any"
+
+    def __str__(self) -> str:
+        asked = "" if self.target == "any" else f" at the {self.target}"
+        return f"{self.op} {self.clients:3} clients{asked}"
 
 
 class System(Protocol):
@@ -31,8 +44,8 @@ class System(Protocol):
     def pids(self) -> list[int]:
         """Its processes; those below them need not be named."""
 
-    def load(self, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
-        """One cell of the table, with the names that `snakepit bench -o json` uses."""
+    def load(self, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
+        """Measure one cell; the answer has the names that `snakepit bench -o json` uses."""
 
 
 class Killable(System, Protocol):
@@ -66,23 +79,22 @@ def data(name: str, folder: Path, keep: bool) -> Iterator[Path]:
             shutil.rmtree(own, ignore_errors=True)
 
 
-def cell(system: System, number: int, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
+def measured(system: System, number: int, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
     """Load it once; say and give what came of it, and what else the machine did meanwhile."""
     began, busy, own = time.monotonic(), busy_s(), _own_s(system.pids())
-    result = system.load(op, clients, flags)
+    result = system.load(cell, flags)
     elapsed = time.monotonic() - began
     foreign = max(0.0, (busy_s() - busy) - (_own_s(system.pids()) - own)) / elapsed
     rate, latency = result["operations_per_s"], result["latency_us"]
     say(
-        f"{system.name:15} round {number + 1} {op} {clients:3} clients: {rate:8.0f}/s,"
+        f"{system.name:15} round {number + 1} {cell}: {rate:8.0f}/s,"
         f" p50 {latency['p50'] / 1000:.2f} ms, p99 {latency['p99'] / 1000:.2f} ms,"
         f" others used {foreign:.2f} cores, errors {result['errors'] or 'none'}"
     )
     return {
         "system": system.name,
         "round": number + 1,
-        "op": op,
-        "clients": clients,
+        **cell._asdict(),
         "others_cores": round(foreign, 2),
         "result": result,
     }

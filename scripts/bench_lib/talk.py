@@ -11,6 +11,7 @@ from typing import Any
 
 from bench_lib.nodes import SCRIPTS
 from bench_lib.processes import Child
+from bench_lib.system import Cell
 
 READY_S = 90.0
 # Beyond the time that is measured.
@@ -51,8 +52,8 @@ class Driven:
 
     driver: Driver | None = None
 
-    def load(self, op: str, clients: int, flags: argparse.Namespace) -> dict[str, Any]:
+    def load(self, cell: Cell, flags: argparse.Namespace) -> dict[str, Any]:
         """Calls only."""
-        assert op == "call"
+        assert cell.op == "call"
         assert self.driver is not None
-        return self.driver.measure(clients, flags)
+        return self.driver.measure(cell.clients, flags)

@@ -1,4 +1,4 @@
-//! Sends batches of commands to the leader over one long-lived stream, and asks it for read barriers.
+//! Sends batches of commands to the leader over one long-lived stream.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use snakepit_machine::Command;
 use snakepit_proto::peer::forward_client::ForwardClient;
-use snakepit_proto::peer::{self, propose_response, read_index_response};
+use snakepit_proto::peer::{self, propose_response};
 use snakepit_storage::codec;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::ProposeError;
+use crate::exchange::{self, Exchange};
 use crate::network::{Channels, Purpose};
 use crate::queue::GroupResult;
-use crate::{ProposeError, ReadError};
 
 /// Batches that wait for the stream at most.
 const STREAM_QUEUE: usize = 64;
@@ -151,25 +153,15 @@ impl Forwarder {
         Some(stream)
     }
 
-    /// The index up to which this node must have applied before it may answer a read, and the leader's clock.
-    pub(crate) async fn read_index(
+    /// A stream on which that node is asked for read indexes.
+    pub(super) async fn read_indexes(
         &self,
         leader: u64,
         address: &str,
-        request: peer::ReadIndexRequest,
-        timeout: Duration,
-    ) -> Result<(u64, u64), ReadError> {
-        let mut client = self.client(leader, address);
-        let none = ReadError::NoLeader { leader: None };
-        match tokio::time::timeout(timeout, client.read_index(request)).await {
-            Ok(Ok(response)) => match response.into_inner().result {
-                Some(read_index_response::Result::Barrier(barrier)) => {
-                    Ok((barrier.index, barrier.time_ms))
-                }
-                _ => Err(none),
-            },
-            Ok(Err(_)) | Err(_) => Err(none),
-        }
+    ) -> Result<Exchange<peer::ReadIndexRequest, peer::ReadIndexResponse>, Status> {
+        let (requests, outgoing) = exchange::requests();
+        let opened = self.client(leader, address).read_index(outgoing).await?;
+        Ok(Exchange::new(requests, opened.into_inner()))
     }
 }
 

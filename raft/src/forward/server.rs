@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use snakepit_proto::peer::{self, forward_server, propose_response, read_index_response};
 use snakepit_storage::codec;
 use tokio::sync::mpsc;
@@ -66,21 +66,39 @@ impl forward_server::Forward for ForwardService {
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
 
+    type ReadIndexStream =
+        Pin<Box<dyn Stream<Item = Result<peer::ReadIndexResponse, Status>> + Send>>;
+
     async fn read_index(
         &self,
-        request: Request<peer::ReadIndexRequest>,
-    ) -> Result<Response<peer::ReadIndexResponse>, Status> {
-        let peer::ReadIndexRequest { lease, vouch } = request.into_inner();
-        let result = match self.reads.confirm_here(lease, vouch).await {
-            Ok((index, time_ms)) => {
-                self.channels.tell_commits();
-                read_index_response::Result::Barrier(peer::Barrier { index, time_ms })
-            }
-            Err(error) => read_index_response::Result::Failed(error.to_string()),
-        };
-        Ok(Response::new(peer::ReadIndexResponse {
-            result: Some(result),
-        }))
+        request: Request<Streaming<peer::ReadIndexRequest>>,
+    ) -> Result<Response<Self::ReadIndexStream>, Status> {
+        let (reads, channels) = (self.reads.clone(), self.channels.clone());
+        let answers = request.into_inner().then(move |request| {
+            let (reads, channels) = (reads.clone(), channels.clone());
+            async move { Ok(confirm(&reads, &channels, request?).await) }
+        });
+        let answers = answers.take_until(self.stop.clone().cancelled_owned());
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// A read index for another node, which is told at once of what is committed.
+async fn confirm(
+    reads: &Reads,
+    channels: &Channels,
+    request: peer::ReadIndexRequest,
+) -> peer::ReadIndexResponse {
+    let peer::ReadIndexRequest { lease, vouch } = request;
+    let result = match reads.confirm_here(lease, vouch).await {
+        Ok((index, time_ms)) => {
+            channels.tell_commits();
+            read_index_response::Result::Barrier(peer::Barrier { index, time_ms })
+        }
+        Err(error) => read_index_response::Result::Failed(error.to_string()),
+    };
+    peer::ReadIndexResponse {
+        result: Some(result),
     }
 }
 

@@ -8,22 +8,16 @@ use openraft::error::RPCError;
 use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use snakepit_proto::peer;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use super::{Connection, bad_message, unreachable_peer};
 use crate::convert::wire;
+use crate::exchange::{self, Exchange};
 use crate::types::TypeConfig;
 
 type Answer = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
 /// A stream with nothing on its way.
-#[derive(Debug)]
-pub(super) struct Idle {
-    requests: mpsc::Sender<peer::AppendRequest>,
-    responses: Streaming<peer::AppendResponse>,
-}
+pub(super) type Idle = Exchange<peer::AppendRequest, peer::AppendResponse>;
 
 pub(super) fn exchange<'s, S>(
     connection: &'s mut Connection,
@@ -56,13 +50,9 @@ async fn once(
         Some(idle) => idle,
         None => open(connection, option).await?,
     };
-    let lost = || bad_message("the heartbeat's stream has ended");
-    idle.requests.send(request).await.map_err(|_| lost())?;
-    let response = match idle.responses.message().await {
-        Ok(Some(response)) => wire::from_appended(response).map_err(bad_message)?,
-        Ok(None) => return Err(lost()),
-        Err(status) => return Err(unreachable_peer(&status)),
-    };
+    let answer = idle.ask(request).await;
+    let answer = answer.map_err(|status| unreachable_peer(&status))?;
+    let response = wire::from_appended(answer).map_err(bad_message)?;
     // After a conflict or a higher vote the peer ends the stream.
     if response.is_ok() {
         connection.idle = Some(idle);
@@ -71,14 +61,11 @@ async fn once(
 }
 
 async fn open(connection: &Connection, option: &RPCOption) -> Result<Idle, RPCError<TypeConfig>> {
-    let (requests, outgoing) = mpsc::channel(1);
+    let (requests, outgoing) = exchange::requests();
     let mut client = connection.client.clone();
-    let opening = client.append(ReceiverStream::new(outgoing));
+    let opening = client.append(outgoing);
     let responses = connection
         .bounded(RPCTypes::AppendEntries, option.hard_ttl(), opening)
         .await?;
-    Ok(Idle {
-        requests,
-        responses: responses.into_inner(),
-    })
+    Ok(Exchange::new(requests, responses.into_inner()))
 }

@@ -6,33 +6,40 @@ use snakepit_proto::peer::forward_client::ForwardClient;
 use snakepit_proto::peer::read_index_response::Result as Answer;
 use snakepit_proto::peer::{ReadIndexRequest, Vouch};
 use snakepit_raft::{Consistency, RaftOptions};
+use tonic::transport::Endpoint;
 
 use crate::cluster::*;
 
 /// A leader keeps its lease for longer than any of this takes.
 fn very_patient() -> RaftOptions {
     RaftOptions {
-        election_timeout_min_ms: 30_000,
-        election_timeout_max_ms: 35_000,
+        election_timeout_min_ms: 10_000,
+        election_timeout_max_ms: 11_000,
         ..options()
     }
 }
 
 /// What a leader says to a node that asks for a read index; `None` where it says nothing.
 async fn ask(address: String, vouch: Option<(u64, u64)>) -> Option<Answer> {
-    let mut client = ForwardClient::connect(address).await.unwrap();
+    let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
+    let mut client = ForwardClient::new(channel);
     let request = ReadIndexRequest {
         lease: false,
         vouch: vouch.map(|(node_id, term)| Vouch { node_id, term }),
     };
-    let answer = client.read_index(request);
+    let answer = async {
+        let asked = client.read_index(tokio_stream::once(request)).await;
+        asked.unwrap().into_inner().message().await.unwrap()
+    };
     let answer = tokio::time::timeout(Duration::from_millis(300), answer).await;
-    answer.ok()?.unwrap().into_inner().result
+    answer.ok()??.result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_can_ask_nobody_answers_who_vouches_for_it() {
     let cluster = Cluster::form(very_patient()).await;
+    // What nobody can be told of any more is applied everywhere.
+    cluster.agree().await;
     let leader = cluster.leader().await;
     let mut others = IDS.into_iter().filter(|id| *id != leader);
     let (follower, other) = (others.next().unwrap(), others.next().unwrap());

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench_lib.extras.rig import Rig
 from bench_lib.nodes import Nodes
-from bench_lib.system import cell, running
+from bench_lib.system import Cell, measured, running
 
 CLIENTS = 64
 CHOICES = ("off", "full")
@@ -19,4 +19,4 @@ def measure(rig: Rig) -> None:
             name, pool = f"journal {choice}", {"journal": choice}
             nodes = Nodes(rig.binary, rig.flags.base_port, WORKERS, name=name, pool=pool)
             with running(nodes, rig.folder, rig.flags.keep):
-                rig.results.add(cell(nodes, number, "call", CLIENTS, rig.flags))
+                rig.results.add(measured(nodes, number, Cell("call", CLIENTS), rig.flags))

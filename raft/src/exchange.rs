@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-/// Whoever drops a request in the middle has to drop the exchange with it.
+/// It comes back with the answer: where a request is dropped in the middle, the stream is gone with it.
 #[derive(Debug)]
 pub(crate) struct Exchange<Q, A> {
     requests: mpsc::Sender<Q>,
@@ -24,9 +24,10 @@ impl<Q, A> Exchange<Q, A> {
     }
 
     /// Ask, and wait for the answer.
-    pub(crate) async fn ask(&mut self, request: Q) -> Result<A, Status> {
+    pub(crate) async fn ask(mut self, request: Q) -> Result<(A, Self), Status> {
         let ended = || Status::unavailable("the stream has ended");
         self.requests.send(request).await.map_err(|_| ended())?;
-        self.answers.message().await?.ok_or_else(ended)
+        let answer = self.answers.message().await?.ok_or_else(ended)?;
+        Ok((answer, self))
     }
 }

@@ -5,6 +5,9 @@
 //! when the readers had come, the other (the leader) after that, there was no later leader then. What was acknowledged
 //! before is committed in the leader's term or an earlier one, so that its read index covers it (section 6.4 of Ongaro's
 //! dissertation, with the follower's message in place of a heartbeat's answer).
+//!
+//! The members are those of the leader's metrics, which may be one change behind its log, never two: a change begins when
+//! the one before is committed. Quorums of two successive sets of members have a node in common.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -200,8 +200,9 @@ async fn confirm(
     }
 }
 
-/// The same where the node that asks and this one are a quorum (see [`crate::promised`]); `None` where a quorum must be asked.
-/// It is the leader's own word that counts here, its lease is not relied on: openraft gives the word at once while it has one.
+/// The index and the clock where the node that asks and this one are a quorum (see [`crate::promised`]); `None` where others
+/// must be asked. What counts here is that the leader says so itself, in which term: openraft does at once while it has its
+/// lease, and nothing relies on that.
 async fn vouched(parts: &ReadParts, vouch: &Vouch) -> Option<(u64, u64)> {
     let pair = [vouch.node_id, parts.leadership.local()];
     if !parts.leadership.are_quorum(pair) {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench_lib import celery, etcd, machine, options, snakepit
 from bench_lib.celery import Celery
+from bench_lib.cells import Cell, state_cells
 from bench_lib.etcd import Etcd
 from bench_lib.extras import EXTRAS
 from bench_lib.extras.rig import Rig
@@ -21,7 +22,7 @@ from bench_lib.ray import RAY, Ray
 from bench_lib.report import Results, report
 from bench_lib.sdk import Sdk
 from bench_lib.snakepit import Cluster
-from bench_lib.system import Cell, Killable, System, measured, running, say
+from bench_lib.system import Killable, System, measured, running, say
 
 # Of every system that calls are measured of, two workers in all.
 THREE_NODES, ONE_NODE = (1, 1, 0), (2,)
@@ -42,7 +43,7 @@ def main(what: str) -> int:
     say(json.dumps(results.machine, indent=2))
     try:
         if flags.state:
-            _rounds(stores, options.state_cells(flags), flags, results)
+            _rounds(stores, state_cells(flags), flags, results)
         if flags.tools:
             _rounds(callers, [Cell("call", clients) for clients in flags.call_clients], flags, results)
         _extras(binary, stores, flags, results)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_lib import snakepit
+from bench_lib.cells import Cell
 from bench_lib.processes import Child
-from bench_lib.system import Cell
 
 ADAPTER = "bench_lib.tools"
 SCRIPTS = Path(__file__).resolve().parent.parent

@@ -6,14 +6,12 @@ import argparse
 import os
 from pathlib import Path
 
+from bench_lib.cells import TARGETS
 from bench_lib.extras import EXTRAS
-from bench_lib.system import Cell
 
 STORES = ("etcd",)
 CALLERS = ("ray", "ray-get", "celery", "sdk")
 OF_CLUSTERS = ("call", "failover")
-NODES = 3
-TARGETS = ("any", "leader", "followers")
 
 
 def read(what: str) -> argparse.Namespace:
@@ -50,15 +48,6 @@ def read(what: str) -> argparse.Namespace:
     flags.call_clients = flags.clients or [1, 64]
     flags.clients = flags.clients or [1, 64, 256]
     return flags
-
-
-def state_cells(flags: argparse.Namespace) -> list[Cell]:
-    """All cells of those that hold state. Which node one client asks must not be left to an election."""
-
-    def targets(clients: int) -> list[str]:
-        return flags.targets or (["any"] if clients >= NODES else ["leader", "followers"])
-
-    return [Cell(op, n, target) for op in flags.ops for n in flags.clients for target in targets(n)]
 
 
 def _known(parser: argparse.ArgumentParser, option: str, given: list[str], known: tuple[str, ...]) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench_lib.options import state_cells
-from bench_lib.system import Cell
+from bench_lib.cells import Cell, state_cells
 
 # Beyond so many cores that others used, a run is no basis for a comparison.
 OTHERS_CORES_MAX = 0.1

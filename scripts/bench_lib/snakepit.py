@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_lib import processes
-from bench_lib.system import Cell, first_row
+from bench_lib.cells import Cell
+from bench_lib.system import first_row
 
 
 def version(binary: Path) -> str:

@@ -11,23 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bench_lib import processes
+from bench_lib.cells import Cell
 from bench_lib.machine import busy_s
-
-
-class Cell(NamedTuple):
-    """What is measured of a system at once."""
-
-    op: str
-    clients: int
-    # Which nodes are asked: any, as `snakepit bench` spreads clients over them, leader or followers.
-    target: str = "any"
-
-    def __str__(self) -> str:
-        asked = "" if self.target == "any" else f" at the {self.target}"
-        return f"{self.op} {self.clients:3} clients{asked}"
 
 
 class System(Protocol):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench_lib.cells import Cell
 from bench_lib.nodes import SCRIPTS
 from bench_lib.processes import Child
-from bench_lib.system import Cell
 
 READY_S = 90.0
 # Beyond the time that is measured.

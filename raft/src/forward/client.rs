@@ -1,4 +1,4 @@
-//! Sends batches of commands to the leader over one long-lived stream.
+//! The way to the leader: batches of commands over one long-lived stream, and streams for read indexes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

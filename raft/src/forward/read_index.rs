@@ -9,19 +9,17 @@ use super::Forwarder;
 use crate::ReadError;
 use crate::exchange::Exchange;
 
+type Stream = Exchange<ReadIndexRequest, ReadIndexResponse>;
+
 /// The stream to whoever was asked last.
 #[derive(Debug)]
 pub(crate) struct ReadIndexes {
     forwarder: Forwarder,
-    open: Option<Open>,
+    open: Option<(Leader, Stream)>,
 }
 
-#[derive(Debug)]
-struct Open {
-    leader: u64,
-    address: String,
-    exchange: Exchange<ReadIndexRequest, ReadIndexResponse>,
-}
+/// A node and its address.
+type Leader = (u64, String);
 
 impl ReadIndexes {
     pub(crate) fn new(forwarder: Forwarder) -> Self {
@@ -48,28 +46,25 @@ impl ReadIndexes {
         }
     }
 
+    /// Ask on the stream that is open, and where that has broken on another one: what a node vouches for, it does so for
+    /// readers who had come before either.
     async fn once(
         &mut self,
         leader: u64,
         address: &str,
         request: ReadIndexRequest,
     ) -> Result<ReadIndexResponse, Status> {
-        // It is put back with an answer only: what is dropped in the middle is gone.
-        let held = self.open.take();
-        if let Some(mut held) =
-            held.filter(|held| (held.leader, &*held.address) == (leader, address))
-            && let Ok(answer) = held.exchange.ask(request).await
+        let leader = (leader, address.to_owned());
+        if let Some((held, stream)) = self.open.take()
+            && held == leader
+            && let Ok((answer, stream)) = stream.ask(request).await
         {
-            self.open = Some(held);
+            self.open = Some((held, stream));
             return Ok(answer);
         }
-        let mut open = Open {
-            leader,
-            address: address.to_owned(),
-            exchange: self.forwarder.read_indexes(leader, address).await?,
-        };
-        let answer = open.exchange.ask(request).await?;
-        self.open = Some(open);
+        let stream = self.forwarder.read_indexes(leader.0, address).await?;
+        let (answer, stream) = stream.ask(request).await?;
+        self.open = Some((leader, stream));
         Ok(answer)
     }
 }

@@ -92,7 +92,7 @@ async fn confirm(
     let peer::ReadIndexRequest { lease, vouch } = request;
     let result = match reads.confirm_here(lease, vouch).await {
         Ok((index, time_ms)) => {
-            channels.tell_commits();
+            channels.await_commit(index);
             read_index_response::Result::Barrier(peer::Barrier { index, time_ms })
         }
         Err(error) => read_index_response::Result::Failed(error.to_string()),

@@ -29,7 +29,7 @@ pub(crate) struct Channels {
     local: u64,
     message_bytes_max: usize,
     open: Mutex<BTreeMap<(u64, String, Purpose), Channel>>,
-    awaited: watch::Sender<()>,
+    awaited: watch::Sender<u64>,
 }
 
 impl Channels {
@@ -38,17 +38,21 @@ impl Channels {
             local,
             message_bytes_max,
             open: Mutex::default(),
-            awaited: watch::Sender::new(()),
+            awaited: watch::Sender::new(0),
         }
     }
 
-    /// Another node was given an index to wait for: all are to be told of what is committed, now.
-    pub(crate) fn tell_commits(&self) {
-        self.awaited.send_replace(());
+    /// Another node was given an index to wait for: all are to be told at once that this is committed.
+    pub(crate) fn await_commit(&self, index: u64) {
+        self.awaited.send_if_modified(|awaited| {
+            let grows = index > *awaited;
+            *awaited = index.max(*awaited);
+            grows
+        });
     }
 
-    /// Changes when commits are to be told.
-    pub(crate) fn awaited(&self) -> watch::Receiver<()> {
+    /// The last index that another node was given to wait for.
+    pub(crate) fn awaited(&self) -> watch::Receiver<u64> {
         self.awaited.subscribe()
     }
 

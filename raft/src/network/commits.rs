@@ -31,12 +31,14 @@ impl Eager {
 
 struct Commits<S> {
     requests: S,
-    /// Told when a follower was given an index to wait for.
-    awaited: watch::Receiver<()>,
+    /// The last index that a follower was given to wait for.
+    awaited: watch::Receiver<u64>,
     eager: Eager,
     wait_max: Duration,
     /// The last entry that was sent on this stream.
     sent: Option<LogId>,
+    /// The last commit that was told on this stream.
+    told: u64,
     held: Option<Request>,
     /// Runs on where what was held has left with others: one timer for many.
     timer: Pin<Box<Sleep>>,
@@ -46,7 +48,7 @@ struct Commits<S> {
 /// The requests, without those that are told by the next one.
 pub(super) fn gather(
     requests: impl Stream<Item = Request> + Unpin,
-    awaited: watch::Receiver<()>,
+    awaited: watch::Receiver<u64>,
     eager: Eager,
     wait_max: Duration,
 ) -> impl Stream<Item = Request> {
@@ -56,6 +58,7 @@ pub(super) fn gather(
         eager,
         wait_max,
         sent: None,
+        told: 0,
         held: None,
         timer: Box::pin(tokio::time::sleep(wait_max)),
         is_timed: false,
@@ -82,7 +85,7 @@ impl<S: Stream<Item = Request> + Unpin> Commits<S> {
                     }
                 }
                 Ok(()) = self.awaited.changed(), if self.held.is_some() => {
-                    if let Some(held) = self.held.take() {
+                    if self.is_awaited() && let Some(held) = self.held.take() {
                         return Some(self.send(held));
                     }
                 }
@@ -104,13 +107,20 @@ impl<S: Stream<Item = Request> + Unpin> Commits<S> {
             && request.prev_log_id == self.sent
             && !self.wait_max.is_zero()
             && !self.eager.get()
+            && !self.is_awaited()
+    }
+
+    /// Whether a follower waits for a commit that it was not told of.
+    fn is_awaited(&self) -> bool {
+        *self.awaited.borrow() > self.told
     }
 
     fn send(&mut self, request: Request) -> Request {
         let last = request.entries.last().map(|entry| entry.log_id);
         self.sent = last.or(request.prev_log_id);
+        let told = request.leader_commit.as_ref().map(LogId::index);
+        self.told = self.told.max(told.unwrap_or(0));
         self.held = None;
-        self.awaited.mark_unchanged();
         request
     }
 }
@@ -153,20 +163,20 @@ mod tests {
 
     struct Bench {
         send: mpsc::Sender<Request>,
-        told: watch::Sender<()>,
+        awaited: watch::Sender<u64>,
         eager: Eager,
         gathered: Pin<Box<dyn Stream<Item = Request>>>,
     }
 
     fn bench(wait_max: Duration) -> Bench {
         let (send, requests) = mpsc::channel(8);
-        let told = watch::Sender::new(());
+        let awaited = watch::Sender::new(0);
         let eager = Eager::default();
         let requests = ReceiverStream::new(requests);
-        let gathered = gather(requests, told.subscribe(), eager.clone(), wait_max);
+        let gathered = gather(requests, awaited.subscribe(), eager.clone(), wait_max);
         Bench {
             send,
-            told,
+            awaited,
             eager,
             gathered: Box::pin(gathered),
         }
@@ -219,19 +229,25 @@ mod tests {
         assert!(bench.next().is_some());
         bench.put(request(5, 5, 5)).await;
         assert_eq!(bench.next(), None);
-        bench.told.send_replace(());
+        bench.awaited.send_replace(5);
         assert_eq!(bench.next(), Some((5, 0, 5)));
+        bench.put(request(5, 6, 5)).await;
+        assert_eq!(bench.next(), Some((5, 1, 5)));
 
-        // The index was given away before its commit came to this stream.
-        bench.told.send_replace(());
-        bench.put(request(5, 5, 5)).await;
-        assert_eq!(bench.next(), Some((5, 0, 5)));
+        // The index was given away before its commit came to this stream, and what leaves meanwhile does not tell it.
+        bench.awaited.send_replace(6);
+        bench.put(request(6, 7, 5)).await;
+        assert_eq!(bench.next(), Some((6, 1, 5)));
+        bench.put(request(7, 7, 6)).await;
+        assert_eq!(bench.next(), Some((7, 0, 6)));
+        bench.put(request(7, 7, 7)).await;
+        assert_eq!(bench.next(), None, "nobody waits for this one");
 
         bench.eager.set(true);
-        bench.put(request(5, 5, 5)).await;
-        assert_eq!(bench.next(), Some((5, 0, 5)));
+        bench.put(request(7, 7, 7)).await;
+        assert_eq!(bench.next(), Some((7, 0, 7)));
         bench.eager.set(false);
-        bench.put(request(5, 5, 5)).await;
+        bench.put(request(7, 7, 7)).await;
         assert_eq!(bench.next(), None);
     }
 

@@ -1,5 +1,5 @@
-//! Heartbeats: one exchange after another over a stream that stays open, so that a heartbeat or a read
-//! barrier costs one message each way. Whoever drops an exchange in the middle drops the stream with it.
+//! Heartbeats: one exchange after another over a stream that stays open, so that a heartbeat, or a read barrier of the
+//! leader, costs one message each way.
 
 use futures_util::{Stream, StreamExt};
 use openraft::OptionalSend;
@@ -46,12 +46,12 @@ async fn once(
     option: &RPCOption,
 ) -> Answer {
     let request = wire::append(request).map_err(bad_message)?;
-    let mut idle = match connection.idle.take() {
+    let idle = match connection.idle.take() {
         Some(idle) => idle,
         None => open(connection, option).await?,
     };
     let answer = idle.ask(request).await;
-    let answer = answer.map_err(|status| unreachable_peer(&status))?;
+    let (answer, idle) = answer.map_err(|status| unreachable_peer(&status))?;
     let response = wire::from_appended(answer).map_err(bad_message)?;
     // After a conflict or a higher vote the peer ends the stream.
     if response.is_ok() {

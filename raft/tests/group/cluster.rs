@@ -181,8 +181,13 @@ impl Cluster {
         node.running.take().unwrap().runtime.shutdown_background();
     }
 
-    /// Stop a node as it stops when it is asked to: nobody else keeps it.
+    /// Stop a node as it stops when it is asked to: nobody else keeps it, by the streams of writes and reads that they have to it.
     pub async fn stop(&mut self, id: u64) {
+        for other in self.running() {
+            let reads = self.group(other);
+            let read = reads.barrier(Consistency::Linearizable, deadline());
+            read.await.unwrap();
+        }
         let running = self.nodes.get_mut(&id).unwrap().running.as_mut().unwrap();
         running.group.stop().await;
         running.stop_serving.cancel();

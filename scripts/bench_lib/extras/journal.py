@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bench_lib.cells import Cell
 from bench_lib.extras.rig import Rig
 from bench_lib.nodes import Nodes
-from bench_lib.system import Cell, measured, running
+from bench_lib.system import measured, running
 
 CLIENTS = 64
 CHOICES = ("off", "full")

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+
+/// Time after which a read index that is not reached is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// The state is gone, and will not get any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +40,21 @@ impl AppliedIndex {
         let _following = self.follow();
         let reached = self.index.wait_for(|applied| *applied >= index).await;
         reached.map(|_| ()).map_err(|_| Stopped)
+    }
+
+    /// Wait until what a leader gave as a read index is applied. Entries that were not committed when it died may be gone, and
+    /// so may be the index: it is asked for again now and then, and the lowest answer is enough. Returns the one that counts.
+    pub(crate) async fn reach_confirmed(
+        &mut self,
+        mut index: u64,
+        mut ask_again: impl AsyncFnMut() -> Option<u64>,
+    ) -> Result<u64, Stopped> {
+        loop {
+            if let Ok(reached) = tokio::time::timeout(ASK_AGAIN_AFTER, self.reach(index)).await {
+                return reached.map(|()| index);
+            }
+            index = index.min(ask_again().await.unwrap_or(index));
+        }
     }
 
     /// Wait until more is applied than when this was last called.
@@ -85,5 +104,32 @@ impl Demand {
         while !self.is_open() {
             self.more.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_index_that_is_gone_is_asked_for_again_and_the_lowest_counts() {
+        let (grow, index) = watch::channel(3);
+        let mut applied = AppliedIndex::new(index, Arc::default());
+        let mut answers = vec![Some(12), None, Some(7)];
+        let mut growing = Some(grow);
+        let reached = applied.reach_confirmed(10, async || {
+            let answer = answers.pop()?;
+            if answers.is_empty() {
+                // Only now is there what the lowest answer asks for, and not what the others do.
+                growing.as_ref().unwrap().send_replace(7);
+            }
+            answer
+        });
+        assert_eq!(reached.await, Ok(7));
+        assert!(answers.is_empty());
+
+        growing.take();
+        let gone = applied.reach_confirmed(10, async || None).await;
+        assert_eq!(gone, Err(Stopped));
     }
 }

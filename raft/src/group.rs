@@ -253,7 +253,8 @@ impl Group {
             let leader = self.inner.leadership.leader();
             return Err(ReadError::NoLeader { leader });
         };
-        let applied = tokio::time::timeout_at(deadline, reads.applied(confirmed?)).await;
+        let applied = reads.applied(consistency, confirmed?);
+        let applied = tokio::time::timeout_at(deadline, applied).await;
         applied.map_err(|_| ReadError::Deadline)?
     }
 

@@ -104,11 +104,16 @@ impl Reads {
     }
 
     /// Wait until this node has applied what a confirmed read must see.
-    pub(crate) async fn applied(&self, barrier: Barrier) -> Result<Barrier, ReadError> {
+    pub(crate) async fn applied(
+        &self,
+        consistency: Consistency,
+        barrier: Barrier,
+    ) -> Result<Barrier, ReadError> {
         let mut applied = self.parts.applied.clone();
-        let reached = applied.reach(barrier.index).await;
-        reached.map_err(|_| ReadError::Stopping)?;
-        Ok(barrier)
+        let ask_again = async || Some(self.confirmed(consistency).await.ok()?.index);
+        let reached = applied.reach_confirmed(barrier.index, ask_again).await;
+        let index = reached.map_err(|_| ReadError::Stopping)?;
+        Ok(Barrier { index, ..barrier })
     }
 
     /// Confirm, for another node, that this one leads: the index and the clock.

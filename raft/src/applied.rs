@@ -44,10 +44,10 @@ impl AppliedIndex {
 
     /// Wait until what a leader gave as a read index is applied. Entries that were not committed when it died may be gone, and
     /// so may be the index: it is asked for again now and then, and the lowest answer is enough. Returns the one that counts.
-    pub(crate) async fn reach_confirmed(
+    pub(crate) async fn reach_confirmed<F: Future<Output = Option<u64>>>(
         &mut self,
         mut index: u64,
-        mut ask_again: impl AsyncFnMut() -> Option<u64>,
+        mut ask_again: impl FnMut() -> F,
     ) -> Result<u64, Stopped> {
         loop {
             if let Ok(reached) = tokio::time::timeout(ASK_AGAIN_AFTER, self.reach(index)).await {
@@ -109,6 +109,8 @@ impl Demand {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
 
     #[tokio::test]
@@ -117,19 +119,19 @@ mod tests {
         let mut applied = AppliedIndex::new(index, Arc::default());
         let mut answers = vec![Some(12), None, Some(7)];
         let mut growing = Some(grow);
-        let reached = applied.reach_confirmed(10, async || {
-            let answer = answers.pop()?;
+        let reached = applied.reach_confirmed(10, || {
+            let answer = answers.pop().flatten();
             if answers.is_empty() {
                 // Only now is there what the lowest answer asks for, and not what the others do.
                 growing.as_ref().unwrap().send_replace(7);
             }
-            answer
+            ready(answer)
         });
         assert_eq!(reached.await, Ok(7));
         assert!(answers.is_empty());
 
         growing.take();
-        let gone = applied.reach_confirmed(10, async || None).await;
+        let gone = applied.reach_confirmed(10, || ready(None)).await;
         assert_eq!(gone, Err(Stopped));
     }
 }

@@ -110,7 +110,7 @@ impl Reads {
         barrier: Barrier,
     ) -> Result<Barrier, ReadError> {
         let mut applied = self.parts.applied.clone();
-        let ask_again = async || Some(self.confirmed(consistency).await.ok()?.index);
+        let ask_again = || async { Some(self.confirmed(consistency).await.ok()?.index) };
         let reached = applied.reach_confirmed(barrier.index, ask_again).await;
         let index = reached.map_err(|_| ReadError::Stopping)?;
         Ok(Barrier { index, ..barrier })

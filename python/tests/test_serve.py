@@ -325,7 +325,7 @@ def test_a_refusal_heard_at_a_later_try() -> None:
             snakepit.serve([served.double], f"127.0.0.1:{port}", name="x", timeout_s=60)
     finally:
         server.stop(None)
-    # grpc.aio says INTERNAL by itself where its write of the hello fails before it has read the node's status:
+    # grpc.aio says INTERNAL by itself where its write of the hello fails before it reads the status:
     # the second try may break too, and the third hears it.
     assert node.tries >= 2
 

@@ -54,15 +54,17 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// Whether it runs; a zombie does not.
+/// Whether it runs, with any of its threads; a zombie does not.
 pub fn is_alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+    // The third and the 20th: the state of its first thread, and how many there are.
+    !matches!(fields[0], "Z" | "X") || !matches!(fields[17], "0" | "1")
 }
 
 /// Send a signal; false where the process is gone.

@@ -372,8 +372,12 @@ async fn kill(member: &Path) -> Result<(), Failure> {
 fn is_zombie(pid: Pid) -> bool {
     let stat =
         fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_none_or(|(_, rest)| rest.starts_with('Z'))
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return true;
+    };
+    // Its first thread may have ended before others, which hold its ports.
+    let threads = fields.split_ascii_whitespace().nth(17);
+    fields.starts_with('Z') && threads.is_none_or(|count| matches!(count, "0" | "1"))
 }
 
 fn start(member: &Path) -> Result<(), Failure> {

@@ -314,12 +314,12 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Whether a process runs, with any of its threads; a zombie does not."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
-    return state not in "ZX"
+    return fields[0] not in "ZX" or int(fields[17]) > 1
 
 
 def gone_within(pid: int, seconds: float) -> bool:

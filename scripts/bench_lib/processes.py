@@ -35,7 +35,9 @@ def stat(pid: int) -> Stat | None:
         return None
     # Its own time, and that of children whose end it has seen.
     used_s = sum(map(int, fields[11:15])) / TICKS_PER_S
-    return Stat(pid, int(fields[1]), int(fields[3]), fields[0] in "ZX", used_s, int(fields[19]))
+    # A first thread may have ended while others, which hold files and ports, have not.
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return Stat(pid, int(fields[1]), int(fields[3]), ended, used_s, int(fields[19]))
 
 
 def tree(roots: Iterable[int]) -> list[Stat]:

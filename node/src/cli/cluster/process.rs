@@ -28,7 +28,7 @@ impl ProcessId {
         })
     }
 
-    /// Whether it still runs; a zombie does not.
+    /// Whether it still runs, and holds its files and ports; a zombie does not.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
@@ -56,29 +56,73 @@ impl ProcessId {
 }
 
 /// The 22nd field of `/proc/<pid>/stat`; `None` for zombies and the dead. The second field is the program's
-/// name in parentheses, which may hold anything.
+/// name in parentheses, which may hold anything. A process whose first thread is a zombie while others (the 20th field
+/// counts all) are still on their way out is not one itself.
 fn start_ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let threads: u64 = fields.nth(16)?.parse().ok()?;
+    let has_ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    let began = fields.nth(1)?.parse().ok()?;
+    (!has_ended).then_some(began)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
     #[test]
     fn the_start_time_is_found_behind_any_name() {
-        let tail = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
-        assert_eq!(start_ticks(&format!("5 (a) b) S {tail}")), Some(777));
-        assert_eq!(start_ticks(&format!("5 (a) Z {tail}")), None);
+        let tail = |threads| format!("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 {threads} 18 777 20");
+        assert_eq!(start_ticks(&format!("5 (a) b) S {}", tail(1))), Some(777));
+        assert_eq!(start_ticks(&format!("5 (a) Z {}", tail(1))), None);
+        assert_eq!(start_ticks(&format!("5 (a) X {}", tail(0))), None);
+        assert_eq!(start_ticks(&format!("5 (a) Z {}", tail(2))), Some(777));
         assert_eq!(start_ticks("5 (a"), None);
+    }
+
+    #[test]
+    fn a_process_runs_until_its_last_thread_has_ended() {
+        // Its first thread ends (exit, not exit_group) while another one holds a port.
+        let program = "
+import ctypes, platform, socket, threading, time
+held = socket.create_server(('127.0.0.1', 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(held.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[platform.machine()], 0)
+";
+        let python = std::env::var("SNAKEPIT_PYTHON").unwrap_or_else(|_| "python3".into());
+        let mut child = Command::new(python)
+            .args(["-c", program])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let id = ProcessId::of(child.id()).unwrap();
+        let mut port = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut port).unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        let deadline = Instant::now() + Duration::from_secs(40);
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            assert!(Instant::now() < deadline, "its first thread ends");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let address = format!("127.0.0.1:{}", port.trim());
+        assert!(TcpListener::bind(&address).is_err());
+        assert!(id.is_alive());
+        assert_eq!(id.signal(Signal::KILL), Ok(true));
+        while id.is_alive() {
+            assert!(Instant::now() < deadline, "it ends");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        TcpListener::bind(&address).unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -103,13 +103,14 @@ def _processes(folder: str) -> list[tuple[int, int]]:
 
 
 def _began(pid: int) -> int | None:
-    """When a process began, in ticks since the boot; None where it has ended."""
+    """When a process began, in ticks since the boot; None where it has ended, all its threads included."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if ended else int(fields[19])
 
 
 if __name__ == "__main__":

@@ -115,7 +115,10 @@ def _search(cluster: Cluster, steps: Path, trials: int) -> bool:
     summary = json.loads(steps.read_text().splitlines()[-1])
     by_node = ", ".join(f"node {node}: {count}" for node, count in sorted(summary["trials_by_node"].items()))
     say("the search is done", f"best score {summary['best_score']:.4f} in trial {summary['best_trial']}")
-    say("who ran the trials", by_node)
+    say(
+        "who ran the trials",
+        f"{by_node}; all nodes are asked in turn, and a session keeps its worker while that lives",
+    )
     say("longest gap between two answers", f"{summary['largest_gap_ms']:.0f} ms, the failover included")
     return bool(summary["trials"] == trials)
 

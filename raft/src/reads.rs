@@ -140,14 +140,14 @@ async fn wait(ask: &mpsc::Sender<Reply>) -> Result<(u64, u64), ReadError> {
 /// One barrier after another, each for all who wait when it begins.
 async fn share(mut parts: ReadParts, mut asked: mpsc::Receiver<Reply>, lease: bool, here: bool) {
     let stop = parts.stop.clone();
-    let mut others = ReadIndexes::new(parts.forwarder.clone());
+    let mut elsewhere = (!here).then(|| ReadIndexes::new(parts.forwarder.clone()));
     while let Some(Some(first)) = stop.run_until_cancelled(asked.recv()).await {
         let mut waiting = vec![first];
         let result = loop {
             while let Ok(next) = asked.try_recv() {
                 waiting.push(next);
             }
-            let result = confirm(&parts, &mut others, lease, here).await;
+            let result = confirm(&parts, elsewhere.as_mut(), lease).await;
             waiting.retain(|reply| !reply.is_closed());
             if result.is_ok() || here || waiting.is_empty() || stop.is_cancelled() {
                 break result;
@@ -165,14 +165,14 @@ async fn share(mut parts: ReadParts, mut asked: mpsc::Receiver<Reply>, lease: bo
     }
 }
 
+/// The index and the clock of the leader: this node, or one that is asked if others may be.
 async fn confirm(
     parts: &ReadParts,
-    others: &mut ReadIndexes,
+    elsewhere: Option<&mut ReadIndexes>,
     lease: bool,
-    here: bool,
 ) -> Result<(u64, u64), ReadError> {
-    match parts.leadership.leader() {
-        Some(leader) if leader == parts.leadership.local() => {
+    match (parts.leadership.leader(), elsewhere) {
+        (Some(leader), _) if leader == parts.leadership.local() => {
             let time_ms = wall_clock_ms();
             let policy = if lease {
                 ReadPolicy::LeaseRead
@@ -184,7 +184,7 @@ async fn confirm(
                 Err(_) => Err(ReadError::NoLeader { leader: None }),
             }
         }
-        Some(leader) if !here => match parts.leadership.address_of(leader) {
+        (Some(leader), Some(elsewhere)) => match parts.leadership.address_of(leader) {
             Some(address) => {
                 let vouch = Vouch {
                     node_id: parts.leadership.local(),
@@ -195,13 +195,13 @@ async fn confirm(
                     vouch: Some(vouch),
                 };
                 let (peer, timeout) = (&address.peer, parts.rpc_timeout);
-                others.ask(leader, peer, request, timeout).await
+                elsewhere.ask(leader, peer, request, timeout).await
             }
             None => Err(ReadError::NoLeader {
                 leader: Some(leader),
             }),
         },
-        leader => Err(ReadError::NoLeader { leader }),
+        (leader, _) => Err(ReadError::NoLeader { leader }),
     }
 }
 

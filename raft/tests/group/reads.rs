@@ -78,6 +78,10 @@ async fn a_leader_that_can_ask_nobody_answers_who_vouches_for_it() {
     for (vouch, why) in doubtful {
         assert!(!confirmed(ask(address.clone(), vouch).await), "{why}");
     }
+    assert!(
+        confirmed(ask(address, Some((follower, term))).await),
+        "it was not the lease that was over"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
